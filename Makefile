@@ -8,9 +8,9 @@ CC    ?= gcc
 V     ?= 0#            1 shows the commands
 
 # ---- what it stands on (Debian package names beside the pkg-config names) -----------------------------------
-PKGS      := openblas lua5.4 libpng zlib sqlite3 libcjson libxxhash sleef
+PKGS      := openblas lua5.4 libpng zlib sqlite3 libcjson libxxhash libmd sleef
 DEBS      := gcc make pkg-config libopenblas-dev liblua5.4-dev libpng-dev zlib1g-dev libsqlite3-dev \
-             libcjson-dev libxxhash-dev libsleef-dev libcmocka-dev lua-unit python3 curl gnuplot-nox
+             libcjson-dev libxxhash-dev libmd-dev libsleef-dev libcmocka-dev lua-unit python3 curl gnuplot-nox
 
 # ---- variants: each combination has a build directory of its own ---------------------------------------------
 empty   :=
@@ -114,7 +114,7 @@ $(out)/tests/%: $(obj)/tests/%.o $(test_support) $(out)/libbrood.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) $(WRAP) -o $@ $(filter %.o,$^) $(out)/libbrood.a $(LIBS) -lcmocka
 # Tests of the Lua binding are linked with it.
-$(out)/tests/lua/%: $(filter-out %/main.o,$(app)) $(obj)/embedded.o
+$(filter $(out)/tests/lua/%,$(tests)): $(filter-out %/main.o,$(app)) $(obj)/embedded.o
 
 .SECONDARY: $(test_sources:%.c=$(obj)/%.o) $(test_support)
 .PHONY: tests
@@ -130,14 +130,14 @@ test:
 	sh tests/check_house.sh
 	$(MAKE) tests
 	$(MAKE) REAL=double tests
-	tests/run $(tests) $(patsubst build/%,build/double/%,$(tests)) $(lua_tests) $(cli_tests)
+	tests/run --brood $(out)/brood $(tests) $(patsubst build/%,build/double/%,$(tests)) $(lua_tests) $(cli_tests)
 endif
 
 # The C tests under the address and undefined behaviour sanitizers.
 .PHONY: test-asan
 test-asan:
 	$(MAKE) SAN=asan tests
-	tests/run $(patsubst build/%,build/asan/%,$(tests))
+	tests/run --brood build/asan/brood $(patsubst build/%,build/asan/%,$(tests))
 
 # ---- benchmarks: ratios, never a verdict ------------------------------------------------------------------------
 benches := $(patsubst tests/bench/%.c,$(out)/bench/%,$(sort $(wildcard tests/bench/bench_*.c)))

@@ -18,7 +18,7 @@ IsaLevel isa_level(void);
 const char *isa_text(IsaLevel level);
 
 /* In a *_simd.c file, ISA(name) is `name` with the level that is being compiled as its ending. */
-#define ISA_JOIN(name, level) name##_##level
+#define ISA_JOIN(name, level)  name##_##level
 #define ISA_PASTE(name, level) ISA_JOIN(name, level)
 #ifdef ISA_SUFFIX
 #define ISA(name) ISA_PASTE(name, ISA_SUFFIX)
@@ -28,11 +28,11 @@ const char *isa_text(IsaLevel level);
  *     ISA_DECLARE(LoopKernels, loop_kernels);   ... = ISA_PICK(loop_kernels); */
 #if defined(__x86_64__)
 #define ISA_DECLARE(type, name) extern const type name##_baseline, name##_avx2, name##_avx512
-#define ISA_PICK(name)                                                                                        \
+#define ISA_PICK(name)                                                                                       \
     (isa_level() == ISA_AVX512 ? &name##_avx512 : isa_level() == ISA_AVX2 ? &name##_avx2 : &name##_baseline)
 #else
 #define ISA_DECLARE(type, name) extern const type name##_baseline
-#define ISA_PICK(name) (&name##_baseline)
+#define ISA_PICK(name)          (&name##_baseline)
 #endif
 
 #endif

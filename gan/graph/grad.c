@@ -19,6 +19,7 @@ static void sweep(Graph *graph, Node *y, const bool *depends, Node **adjoint) {
         Node *node = graph_node(graph, id), *g = adjoint[id];
         GradientRule *rule = op_gradient(node->op);
         if (!g || !depends[id] || !rule) continue;
+        graph_borrow_source(graph, node->line, node->layer); /* the backward op comes from the same line */
         for (int i = 0; i < op_arity(node->op); i++) {
             Node *argument = node->args[i];
             if (!depends[argument->id]) continue;
@@ -47,8 +48,10 @@ bool graph_grad(Graph *graph, Node *y, Node *const *xs, size_t count, Node **gra
     if (!depends || !adjoint)
         graph_no_memory(graph);
     else {
+        Source own = graph_source(graph);
         mark_dependents(graph, y, xs, count, depends);
         sweep(graph, y, depends, adjoint);
+        graph_borrow_source(graph, own.line, own.layer);
     }
     for (size_t i = 0; i < count && !graph_error(graph); i++) {
         gradients[i] = xs[i]->id <= y->id ? adjoint[xs[i]->id] : NULL;

@@ -19,6 +19,7 @@ struct Graph {
     size_t text_count, text_room;
     const char *line, *layer; /* of the nodes to come */
     int64_t random_leaves;
+    bool simplifies;
     Node *buckets[BUCKETS];
 };
 
@@ -35,7 +36,8 @@ void graph_free(Graph *graph) {
     memory_free(graph);
 }
 
-/* ---- errors ------------------------------------------------------------------------------------------------ */
+/* ---- errors
+ * ------------------------------------------------------------------------------------------------ */
 
 const Error *graph_error(const Graph *graph) {
     return graph->error.status == STATUS_OK ? NULL : &graph->error;
@@ -68,7 +70,8 @@ bool node_all(Graph *graph, Node *a, Node *b) {
     return true;
 }
 
-/* ---- texts --------------------------------------------------------------------------------------------------- */
+/* ---- texts
+ * --------------------------------------------------------------------------------------------------- */
 
 /* The graph's own copy of a text; sources repeat for many nodes, so the latest copies are looked at first. */
 static const char *keep_text(Graph *graph, const char *text) {
@@ -89,7 +92,25 @@ void graph_set_source(Graph *graph, const char *line, const char *layer) {
     graph->layer = layer ? keep_text(graph, layer) : NULL;
 }
 
-/* ---- nodes --------------------------------------------------------------------------------------------------- */
+void graph_borrow_source(Graph *graph, const char *line, const char *layer) {
+    graph->line = line;
+    graph->layer = layer;
+}
+
+Source graph_source(const Graph *graph) {
+    return (Source){graph->line, graph->layer};
+}
+
+void graph_simplify(Graph *graph) {
+    graph->simplifies = true;
+}
+
+bool graph_simplifies(const Graph *graph) {
+    return graph->simplifies;
+}
+
+/* ---- nodes
+ * --------------------------------------------------------------------------------------------------- */
 
 static size_t bucket_of(Op op, const Shape *shape, const Node *a, const Node *b, const NodeDetail *detail) {
     uint64_t hash = 1469598103934665603u ^ (uint64_t)op;
@@ -107,7 +128,8 @@ Node *node_make(Graph *graph, Op op, Shape shape, Node *a, Node *b, const NodeDe
     if (!detail) detail = &NOTHING;
     if (graph_error(graph)) return NULL;
     Error error;
-    if (shape_check(&shape, &error) != STATUS_OK) return graph_fail(graph, "%s: %s", op_text(op), error.message);
+    if (shape_check(&shape, &error) != STATUS_OK)
+        return graph_fail(graph, "%s: %s", op_text(op), error.message);
     size_t bucket = bucket_of(op, &shape, a, b, detail);
     for (Node *node = graph->buckets[bucket]; node; node = node->next_equal)
         if (node->op == op && node->args[0] == a && node->args[1] == b && shape_equal(node->shape, shape) &&
@@ -141,7 +163,8 @@ Node *graph_node(const Graph *graph, int id) {
     return graph->nodes[id];
 }
 
-/* ---- leaves --------------------------------------------------------------------------------------------------- */
+/* ---- leaves
+ * --------------------------------------------------------------------------------------------------- */
 
 static const char *leaf_kind(Op op) {
     return op == OP_INPUT ? "input" : op == OP_PARAMETER ? "parameter" : "variable";
@@ -151,7 +174,8 @@ static const char *leaf_kind(Op op) {
 static Node *find_leaf(Graph *graph, Op op, const char *name) {
     for (size_t i = 0; i < graph->count; i++) {
         Node *node = graph->nodes[i];
-        if (node->name && (node->op == OP_INPUT) == (op == OP_INPUT) && strcmp(node->name, name) == 0) return node;
+        if (node->name && (node->op == OP_INPUT) == (op == OP_INPUT) && strcmp(node->name, name) == 0)
+            return node;
     }
     return NULL;
 }
@@ -159,16 +183,16 @@ static Node *find_leaf(Graph *graph, Op op, const char *name) {
 static Node *leaf(Graph *graph, Op op, const char *group, const char *name, Shape shape) {
     if (graph_error(graph)) return NULL;
     if (!name || !*name || strlen(name) > NAME_LIMIT || (group && strlen(group) > NAME_LIMIT))
-        return graph_fail(graph, "the name of %s %s must have 1 to %d characters", op == OP_INPUT ? "an" : "a",
-                          leaf_kind(op), NAME_LIMIT);
+        return graph_fail(graph, "the name of %s %s must have 1 to %d characters",
+                          op == OP_INPUT ? "an" : "a", leaf_kind(op), NAME_LIMIT);
     Node *same = find_leaf(graph, op, name);
     if (same) {
         char old[SHAPE_TEXT], new[SHAPE_TEXT];
         if (same->op == op && shape_equal(same->shape, shape) && (!group || strcmp(same->group, group) == 0))
             return same;
-        return graph_fail(graph, "%s '%s' of shape %s%s%s: the name is taken by %s '%s' of shape %s%s%s", leaf_kind(op),
-                          name, shape_text(shape, new), group && *group ? " in group " : "", group ? group : "",
-                          leaf_kind(same->op), name, shape_text(same->shape, old),
+        return graph_fail(graph, "%s '%s' of shape %s%s%s: the name is taken by %s '%s' of shape %s%s%s",
+                          leaf_kind(op), name, shape_text(shape, new), group && *group ? " in group " : "",
+                          group ? group : "", leaf_kind(same->op), name, shape_text(same->shape, old),
                           same->group && *same->group ? " in group " : "", same->group ? same->group : "");
     }
     const char *kept_name = keep_text(graph, name), *kept_group = group ? keep_text(graph, group) : NULL;
@@ -218,7 +242,23 @@ Node *graph_uniform(Graph *graph, Shape shape) {
     return random_leaf(graph, OP_UNIFORM, shape);
 }
 
-/* ---- looking ---------------------------------------------------------------------------------------------------- */
+/* Ops with formulas to simplify go through their constructors again. */
+Node *node_rebuild(Graph *graph, const Node *node, Node *a, Node *b) {
+    switch (node->op) {
+    case OP_INPUT:
+    case OP_PARAMETER:
+    case OP_VARIABLE: return leaf(graph, node->op, node->group, node->name, node->shape);
+    case OP_ADD: return graph_add(graph, a, b);
+    case OP_MUL: return graph_mul(graph, a, b);
+    case OP_SUM: return graph_sum(graph, a, node->detail.axes);
+    case OP_EXPAND: return graph_expand(graph, a, node->shape);
+    case OP_RESHAPE: return graph_reshape(graph, a, node->shape);
+    default: return node_make(graph, node->op, node->shape, a, b, &node->detail);
+    }
+}
+
+/* ---- looking
+ * ---------------------------------------------------------------------------------------------------- */
 
 bool node_constant(const Node *node, double *value) {
     while (node->op == OP_EXPAND || node->op == OP_RESHAPE) node = node->args[0];

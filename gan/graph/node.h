@@ -8,11 +8,11 @@
 /* What an op needs to know beyond its arguments and its result's shape. Compared byte by byte when equal
  * expressions are looked for, so it is zeroed before it is filled. */
 typedef struct {
-    double number;               /* CONSTANT: the value; POW: the exponent */
-    int64_t index[SHAPE_AXES];   /* PERMUTE: the order; SLICE: first; PAD: before; UPSAMPLE, POOLSUM: [0] the
-                                    factor; SCATTER: [0] rows; NORMAL, UNIFORM: [0] which stream */
-    ConvShape conv;              /* CONV, CONV_DX, CONV_DW: the one shared geometry */
-    unsigned axes;               /* SUM, AMAX: bit set of reduced axes */
+    double number;             /* CONSTANT: the value; POW: the exponent */
+    int64_t index[SHAPE_AXES]; /* PERMUTE: the order; SLICE: first; PAD: before; UPSAMPLE, POOLSUM: [0] the
+                                  factor; SCATTER: [0] rows; NORMAL, UNIFORM: [0] which stream */
+    ConvShape conv;            /* CONV, CONV_DX, CONV_DW: the one shared geometry */
+    unsigned axes;             /* SUM, AMAX: bit set of reduced axes */
     bool transpose_a, transpose_b; /* MATMUL */
 } NodeDetail;
 
@@ -35,6 +35,20 @@ bool node_all(Graph *graph, Node *a, Node *b);
 /* Records the first error of the graph and returns NULL. */
 Node *graph_fail(Graph *graph, const char *format, ...) __attribute__((format(printf, 2, 3)));
 Node *graph_no_memory(Graph *graph);
+
+/* A graph that simplifies as it grows: constructors may return another formula of the same value. That takes
+ * intermediate nodes out of the way, so a graph that is yet to be differentiated must not; compiling rebuilds
+ * what it needs in one that does. */
+void graph_simplify(Graph *graph);
+bool graph_simplifies(const Graph *graph);
+/* As graph_set_source, without copying: the texts outlive the graph. */
+typedef struct {
+    const char *line, *layer;
+} Source;
+Source graph_source(const Graph *graph);
+void graph_borrow_source(Graph *graph, const char *line, const char *layer);
+/* The same node in another graph, of the arguments a and b there. */
+Node *node_rebuild(Graph *graph, const Node *node, Node *a, Node *b);
 
 int graph_node_count(const Graph *graph);
 Node *graph_node(const Graph *graph, int id);

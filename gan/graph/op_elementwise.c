@@ -30,7 +30,8 @@ static Node *unary(Graph *graph, Op op, Node *a) {
     return node_all(graph, a, a) ? node_make(graph, op, a->shape, a, NULL, NULL) : NULL;
 }
 
-/* ---- add ---------------------------------------------------------------------------------------------------- */
+/* ---- add
+ * ---------------------------------------------------------------------------------------------------- */
 
 /* A known number goes last, otherwise the older node goes first: equal sums become one node. */
 static void order(Node **a, Node **b) {
@@ -68,7 +69,8 @@ Node *graph_offset(Graph *graph, Node *a, double term) {
     return node_all(graph, a, a) ? graph_add(graph, a, constant_like(graph, a, term)) : NULL;
 }
 
-/* ---- mul ---------------------------------------------------------------------------------------------------- */
+/* ---- mul
+ * ---------------------------------------------------------------------------------------------------- */
 
 /* Factors that are broadcast alike are multiplied before they are broadcast: (x·E(p))·E(q) is x·E(p·q),
  * and a number goes into the broadcast, too. NULL: nothing to gather. */
@@ -83,7 +85,8 @@ static Node *gather_broadcasts(Graph *graph, Node *a, Node *b) {
         if (other->op == OP_EXPAND && shape_equal(other->args[0]->shape, small->shape))
             return graph_expand(graph, graph_mul(graph, other->args[0], small), spread->shape);
         if (other->op == OP_MUL && node_constant(other->args[1], &value))
-            return graph_mul(graph, other->args[0], graph_expand(graph, graph_scale(graph, small, value), spread->shape));
+            return graph_mul(graph, other->args[0],
+                             graph_expand(graph, graph_scale(graph, small, value), spread->shape));
         for (int i = 0; i < 2 && other->op == OP_MUL; i++) {
             Node *factor = other->args[i];
             if (factor->op != OP_EXPAND || !shape_equal(factor->args[0]->shape, small->shape)) continue;
@@ -101,16 +104,16 @@ Node *graph_mul(Graph *graph, Node *a, Node *b) {
     if (node_constant(b, &right)) {
         if (right == 1) return a;
         if (node_constant(a, &left)) return constant_like(graph, a, left * right);
-        if (a->op == OP_MUL && node_constant(a->args[1], &left))
+        if (graph_simplifies(graph) && a->op == OP_MUL && node_constant(a->args[1], &left))
             return graph_mul(graph, a->args[0], constant_like(graph, a, left * right));
     }
-    Node *gathered = gather_broadcasts(graph, a, b);
+    Node *gathered = graph_simplifies(graph) ? gather_broadcasts(graph, a, b) : NULL;
     if (gathered || graph_error(graph)) return gathered;
     return node_make(graph, OP_MUL, a->shape, a, b, NULL);
 }
 
-/* Whether `factor` is t + (1 − t)·step(a) with t ≥ 0, as in relu and leaky relu, and `a` is stored before it is
- * rectified: what a convolution or another op with a kernel of its own makes, perhaps with a bias. */
+/* Whether `factor` is t + (1 − t)·step(a) with t ≥ 0, as in relu and leaky relu, and `a` is stored before it
+ * is rectified: what a convolution or another op with a kernel of its own makes, perhaps with a bias. */
 static bool rectifies(const Node *factor, const Node *a, double *t) {
     double scale = 1;
     *t = 0;
@@ -147,11 +150,13 @@ Node *graph_div(Graph *graph, Node *a, Node *b) {
     return graph_mul(graph, a, graph_pow(graph, b, -1));
 }
 
-/* ---- pow ---------------------------------------------------------------------------------------------------- */
+/* ---- pow
+ * ---------------------------------------------------------------------------------------------------- */
 
 Node *graph_pow(Graph *graph, Node *a, double exponent) {
     if (!node_all(graph, a, a)) return NULL;
-    if (!isfinite(exponent)) return graph_fail(graph, "pow: the exponent must be a finite number, not %g", exponent);
+    if (!isfinite(exponent))
+        return graph_fail(graph, "pow: the exponent must be a finite number, not %g", exponent);
     double value;
     if (exponent == 1) return a;
     if (exponent == 0) return constant_like(graph, a, 1);
@@ -176,7 +181,8 @@ Node *graph_sqrt(Graph *graph, Node *a) {
     return graph_pow(graph, a, 0.5);
 }
 
-/* ---- transcendental ------------------------------------------------------------------------------------------- */
+/* ---- transcendental
+ * ------------------------------------------------------------------------------------------- */
 
 Node *graph_exp(Graph *graph, Node *a) {
     return unary(graph, OP_EXP, a);
@@ -221,7 +227,8 @@ Node *grad_softplus(Graph *graph, Node *node, Node *g, int argument) {
     return graph_mul(graph, g, graph_sigmoid(graph, node->args[argument]));
 }
 
-/* ---- kinks: all are built from step, whose gradient is zero ------------------------------------------------------ */
+/* ---- kinks: all are built from step, whose gradient is zero
+ * ------------------------------------------------------ */
 
 Node *graph_step(Graph *graph, Node *a) {
     return unary(graph, OP_STEP, a);

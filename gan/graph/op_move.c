@@ -4,7 +4,8 @@
 
 #include "gan/graph/node.h"
 
-/* ---- reshape --------------------------------------------------------------------------------------------------- */
+/* ---- reshape
+ * --------------------------------------------------------------------------------------------------- */
 
 Node *graph_reshape(Graph *graph, Node *a, Shape shape) {
     if (!node_all(graph, a, a)) return NULL;
@@ -12,9 +13,10 @@ Node *graph_reshape(Graph *graph, Node *a, Shape shape) {
     Error error;
     if (shape_check(&shape, &error) != STATUS_OK) return graph_fail(graph, "reshape: %s", error.message);
     if (shape_count(shape) != shape_count(a->shape))
-        return graph_fail(graph, "reshape: %s has %" PRId64 " elements, %s has %" PRId64, shape_text(a->shape, from),
-                          shape_count(a->shape), shape_text(shape, to), shape_count(shape));
-    if (a->op == OP_RESHAPE) a = a->args[0];
+        return graph_fail(graph, "reshape: %s has %" PRId64 " elements, %s has %" PRId64,
+                          shape_text(a->shape, from), shape_count(a->shape), shape_text(shape, to),
+                          shape_count(shape));
+    if (graph_simplifies(graph) && a->op == OP_RESHAPE) a = a->args[0];
     return shape_equal(a->shape, shape) ? a : node_make(graph, OP_RESHAPE, shape, a, NULL, NULL);
 }
 
@@ -22,7 +24,8 @@ Node *grad_reshape(Graph *graph, Node *node, Node *g, int argument) {
     return graph_reshape(graph, g, node->args[argument]->shape);
 }
 
-/* ---- permute --------------------------------------------------------------------------------------------------- */
+/* ---- permute
+ * --------------------------------------------------------------------------------------------------- */
 
 Node *graph_permute(Graph *graph, Node *a, const int *order) {
     if (!node_all(graph, a, a)) return NULL;
@@ -49,7 +52,8 @@ Node *grad_permute(Graph *graph, Node *node, Node *g, int argument) {
     return graph_permute(graph, g, inverse);
 }
 
-/* ---- slice and pad ----------------------------------------------------------------------------------------------- */
+/* ---- slice and pad
+ * ----------------------------------------------------------------------------------------------- */
 
 Node *graph_slice(Graph *graph, Node *a, const int64_t *first, const int64_t *count) {
     if (!node_all(graph, a, a)) return NULL;
@@ -59,8 +63,10 @@ Node *graph_slice(Graph *graph, Node *a, const int64_t *first, const int64_t *co
     Shape shape = {.rank = a->shape.rank};
     for (int axis = 0; axis < shape.rank; axis++) {
         if (first[axis] < 0 || count[axis] < 1 || first[axis] > a->shape.size[axis] - count[axis])
-            return graph_fail(graph, "slice: %" PRId64 " from position %" PRId64 " of axis %d is outside of shape %s",
-                              count[axis], first[axis] + 1, axis + 1, shape_text(a->shape, text));
+            return graph_fail(graph,
+                              "slice: %" PRId64 " from index %" PRId64
+                              " (the first is 0) of axis %d is outside of shape %s",
+                              count[axis], first[axis], axis + 1, shape_text(a->shape, text));
         shape.size[axis] = count[axis];
         detail.index[axis] = first[axis];
     }
@@ -82,7 +88,8 @@ Node *graph_pad(Graph *graph, Node *a, const int64_t *before, const int64_t *aft
     Shape shape = a->shape;
     for (int axis = 0; axis < shape.rank; axis++) {
         if (before[axis] < 0 || after[axis] < 0 || before[axis] > SHAPE_LIMIT || after[axis] > SHAPE_LIMIT)
-            return graph_fail(graph, "pad: %" PRId64 " before and %" PRId64 " after axis %d: 0 or more expected",
+            return graph_fail(graph,
+                              "pad: %" PRId64 " before and %" PRId64 " after axis %d: 0 or more expected",
                               before[axis], after[axis], axis + 1);
         shape.size[axis] += before[axis] + after[axis];
         detail.index[axis] = before[axis];
@@ -110,8 +117,8 @@ Node *graph_concat(Graph *graph, Node *const *parts, size_t count, int axis) {
         Shape rest = part;
         rest.size[axis] = parts[0]->shape.size[axis];
         if (!shape_equal(rest, parts[0]->shape))
-            return graph_fail(graph, "concat: %s and %s differ beyond axis %d", shape_text(parts[0]->shape, first),
-                              shape_text(part, other), axis + 1);
+            return graph_fail(graph, "concat: %s and %s differ beyond axis %d",
+                              shape_text(parts[0]->shape, first), shape_text(part, other), axis + 1);
         shape.size[axis] += length;
     }
     Node *joined = NULL;
@@ -125,7 +132,9 @@ Node *graph_concat(Graph *graph, Node *const *parts, size_t count, int axis) {
     return joined;
 }
 
-/* ---- images --------------------------------------------------------------------------------------------------------- */
+/* ---- images
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static bool image(Graph *graph, const char *what, Node *a, int64_t factor) {
     if (!node_all(graph, a, a)) return false;
@@ -167,8 +176,8 @@ Node *graph_poolsum(Graph *graph, Node *a, int64_t factor) {
     Shape shape = a->shape;
     char text[SHAPE_TEXT];
     if (shape.size[1] % factor || shape.size[2] % factor)
-        return graph_fail(graph, "pool: height and width of %s are not multiples of %" PRId64, shape_text(shape, text),
-                          factor);
+        return graph_fail(graph, "pool: height and width of %s are not multiples of %" PRId64,
+                          shape_text(shape, text), factor);
     shape.size[1] /= factor;
     shape.size[2] /= factor;
     return resample(graph, OP_POOLSUM, a, shape, factor);

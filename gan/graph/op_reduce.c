@@ -6,12 +6,14 @@
 
 enum { FACTOR_DEPTH = 6, TERM_DEPTH = 2 };
 
-/* The shape after reducing `axes`; axes of size 1 are left out of the set, since nothing happens along them. */
+/* The shape after reducing `axes`; axes of size 1 are left out of the set, since nothing happens along them.
+ */
 static bool reduced(Graph *graph, const char *what, Node *a, unsigned *axes, Shape *shape) {
     if (!node_all(graph, a, a)) return false;
     if (*axes >> a->shape.rank) {
         char text[SHAPE_TEXT];
-        graph_fail(graph, "%s: an axis beyond the %d of shape %s", what, a->shape.rank, shape_text(a->shape, text));
+        graph_fail(graph, "%s: an axis beyond the %d of shape %s", what, a->shape.rank,
+                   shape_text(a->shape, text));
         return false;
     }
     *shape = a->shape;
@@ -33,9 +35,11 @@ static Node *reduction(Graph *graph, Op op, Node *a, unsigned axes, Shape shape)
     return node_make(graph, op, shape, a, NULL, &detail);
 }
 
-/* ---- sum ------------------------------------------------------------------------------------------------------ */
+/* ---- sum
+ * ------------------------------------------------------------------------------------------------------ */
 
-/* If all values of `a` along `axes` are equal, the node that holds each once (its summed axes have size 1). */
+/* If all values of `a` along `axes` are equal, the node that holds each once (its summed axes have size 1).
+ */
 static Node *without_axes(Graph *graph, Node *a, unsigned axes, Shape shape) {
     double value;
     if (node_constant(a, &value)) return graph_expand(graph, graph_constant(graph, value), shape);
@@ -89,7 +93,9 @@ static Node *sum_over(Graph *graph, Node *a, unsigned axes, Shape shape, int dep
 Node *graph_sum(Graph *graph, Node *a, unsigned axes) {
     Shape shape;
     if (!reduced(graph, "sum", a, &axes, &shape)) return NULL;
-    return axes ? sum_over(graph, a, axes, shape, TERM_DEPTH) : a;
+    if (!axes) return a;
+    return graph_simplifies(graph) ? sum_over(graph, a, axes, shape, TERM_DEPTH)
+                                   : reduction(graph, OP_SUM, a, axes, shape);
 }
 
 Node *grad_sum(Graph *graph, Node *node, Node *g, int argument) {
@@ -98,7 +104,8 @@ Node *grad_sum(Graph *graph, Node *node, Node *g, int argument) {
 
 Node *graph_mean(Graph *graph, Node *a, unsigned axes) {
     Node *sum = graph_sum(graph, a, axes);
-    return sum ? graph_scale(graph, sum, (double)shape_count(sum->shape) / (double)shape_count(a->shape)) : NULL;
+    return sum ? graph_scale(graph, sum, (double)shape_count(sum->shape) / (double)shape_count(a->shape))
+               : NULL;
 }
 
 Node *graph_sum_all(Graph *graph, Node *a) {
@@ -111,7 +118,8 @@ Node *graph_mean_all(Graph *graph, Node *a) {
     return graph_reshape(graph, graph_mean(graph, a, all_axes(a)), shape_scalar());
 }
 
-/* ---- amax ------------------------------------------------------------------------------------------------------ */
+/* ---- amax
+ * ------------------------------------------------------------------------------------------------------ */
 
 Node *graph_amax(Graph *graph, Node *a, unsigned axes) {
     Shape shape;
@@ -119,7 +127,8 @@ Node *graph_amax(Graph *graph, Node *a, unsigned axes) {
     return axes ? reduction(graph, OP_AMAX, a, axes, shape) : graph_detach(graph, a);
 }
 
-/* ---- expand ---------------------------------------------------------------------------------------------------- */
+/* ---- expand
+ * ---------------------------------------------------------------------------------------------------- */
 
 Node *graph_expand(Graph *graph, Node *a, Shape shape) {
     if (!node_all(graph, a, a)) return NULL;
@@ -133,14 +142,15 @@ Node *graph_expand(Graph *graph, Node *a, Shape shape) {
         if (!a) return NULL;
     }
     if (a->shape.rank != shape.rank)
-        return graph_fail(graph, "expand: %s cannot become %s: the number of axes differs", shape_text(a->shape, from),
-                          shape_text(shape, to));
+        return graph_fail(graph, "expand: %s cannot become %s: the number of axes differs",
+                          shape_text(a->shape, from), shape_text(shape, to));
     for (int axis = 0; axis < shape.rank; axis++)
         if (a->shape.size[axis] != shape.size[axis] && a->shape.size[axis] != 1)
             return graph_fail(graph, "expand: %s cannot become %s: axis %d has size %" PRId64 ", not 1",
-                              shape_text(a->shape, from), shape_text(shape, to), axis + 1, a->shape.size[axis]);
+                              shape_text(a->shape, from), shape_text(shape, to), axis + 1,
+                              a->shape.size[axis]);
     if (shape_equal(a->shape, shape)) return a;
-    if (a->op == OP_EXPAND) a = a->args[0];
+    if (graph_simplifies(graph) && a->op == OP_EXPAND) a = a->args[0];
     return node_make(graph, OP_EXPAND, shape, a, NULL, NULL);
 }
 

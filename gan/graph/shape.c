@@ -21,8 +21,9 @@ Status shape_check(const Shape *shape, Error *error) {
     int64_t count = 1;
     for (int axis = 0; axis < shape->rank; axis++) {
         if (shape->size[axis] < 1)
-            return error_set(error, STATUS_INVALID, "axis %d of shape %s has size %" PRId64 ": at least 1 expected",
-                             axis + 1, shape_text(*shape, text), shape->size[axis]);
+            return error_set(error, STATUS_INVALID,
+                             "axis %d of shape %s has size %" PRId64 ": at least 1 expected", axis + 1,
+                             shape_text(*shape, text), shape->size[axis]);
         if (__builtin_mul_overflow(count, shape->size[axis], &count) || count > SHAPE_LIMIT)
             return error_set(error, STATUS_INVALID, "shape %s has more than %" PRId64 " elements",
                              shape_text(*shape, text), SHAPE_LIMIT);
@@ -46,7 +47,8 @@ bool shape_equal(Shape a, Shape b) {
 const char *shape_text(Shape shape, char text[SHAPE_TEXT]) {
     int used = snprintf(text, SHAPE_TEXT, "(");
     for (int axis = 0; axis < shape.rank && axis < SHAPE_AXES && used < SHAPE_TEXT; axis++)
-        used += snprintf(text + used, (size_t)(SHAPE_TEXT - used), axis ? ", %" PRId64 : "%" PRId64, shape.size[axis]);
+        used += snprintf(text + used, (size_t)(SHAPE_TEXT - used), axis ? ", %" PRId64 : "%" PRId64,
+                         shape.size[axis]);
     if (used < SHAPE_TEXT) snprintf(text + used, (size_t)(SHAPE_TEXT - used), ")");
     return text;
 }

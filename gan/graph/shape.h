@@ -9,7 +9,8 @@
 #include "base/error.h"
 
 enum { SHAPE_AXES = 8, SHAPE_TEXT = 160 };
-#define SHAPE_LIMIT ((int64_t)1 << 40) /* elements; anything larger is a mistake, and no product overflows */
+#define SHAPE_LIMIT ((int64_t)1 << 40) /* elements; anything larger is a mistake, and no product overflows   \
+                                        */
 
 typedef struct {
     int rank; /* 0 is a scalar */
@@ -17,7 +18,7 @@ typedef struct {
 } Shape;
 
 /* Shape from a list of sizes: shape_of(2, 3, 4) has rank 3. */
-#define shape_of(...)                                                                                         \
+#define shape_of(...)                                                                                        \
     shape_make((int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (const int64_t[]){__VA_ARGS__})
 Shape shape_make(int rank, const int64_t *size);
 Shape shape_scalar(void);

@@ -7,7 +7,12 @@
  *
  * Layouts: x (batch, x_height, x_width, x_channels), y (batch, y_height, y_width, y_channels),
  * w (kernel_height, kernel_width, x_channels, y_channels). Pixels of x that no window covers get zero in
- * conv_x. Results overwrite. Nothing is allocated; `scratch` holds conv_scratch() numbers, aligned. */
+ * conv_x. Results overwrite. Nothing is allocated; `scratch` holds conv_scratch() numbers, aligned to
+ * REAL_ALIGNMENT, of any content before and after, apart from the tensors.
+ *
+ * The same arguments give the same bits at one instruction set level; levels differ by rounding. A NaN or an
+ * infinity reaches all that it touches. Padding is summed as zeros: where it meets an infinity or a NaN of the
+ * other factor (of w in conv_y and conv_x, of y in conv_w), the sum is NaN. */
 #ifndef BROOD_KERNELS_CONV_H
 #define BROOD_KERNELS_CONV_H
 

@@ -46,8 +46,8 @@ typedef void LoopFunction(size_t n, real *y, const real *a, const real *b, const
 
 typedef struct {
     LoopFunction *op[LOOP_OPS];
-    void (*accumulate)(size_t n, real *sum, const real *a);     /* sum[i] += a[i] */
-    double (*sum)(size_t n, const real *a);                     /* of a[i], in several partial sums */
+    void (*accumulate)(size_t n, real *sum, const real *a); /* sum[i] += a[i] */
+    double (*sum)(size_t n, const real *a);                 /* of a[i], in several partial sums */
 } LoopKernels;
 
 /* The loops for this machine. */

@@ -14,10 +14,10 @@
 #endif
 
 /* A result is written over an argument only at the same index: no iteration depends on another. */
-#define LOOP(name, expression)                                                                                \
+#define LOOP(name, expression)                                                                               \
     static void name(size_t n, real *y, const real *a, const real *b, const real *c, real s, real t) {       \
-        (void)a, (void)b, (void)c, (void)s, (void)t;                                                          \
-        _Pragma("GCC ivdep") for (size_t i = 0; i < n; i++) y[i] = (expression);                              \
+        (void)a, (void)b, (void)c, (void)s, (void)t;                                                         \
+        _Pragma("GCC ivdep") for (size_t i = 0; i < n; i++) y[i] = (expression);                             \
     }
 
 LOOP(loop_copy, a[i])
@@ -40,7 +40,8 @@ LOOP(loop_select, SELECT(a[i], s, t))
 LOOP(loop_leaky, a[i] * (a[i] > 0 ? s : t))
 LOOP(loop_mask, b[i] * SELECT(a[i], s, t))
 
-/* ---- with SLEEF ------------------------------------------------------------------------------------------------ */
+/* ---- with SLEEF
+ * ------------------------------------------------------------------------------------------------ */
 
 static inline Vector all(real number) {
     return number - (Vector){0};
@@ -70,10 +71,10 @@ static inline Vector vector_softplus(Vector a) {
     return above + VECTOR_SLEEF(log1p, u10)(vector_exp(below - above));
 }
 
-#define VECTOR_LOOP(name, function)                                                                           \
+#define VECTOR_LOOP(name, function)                                                                          \
     static void name(size_t n, real *y, const real *a, const real *b, const real *c, real s, real t) {       \
-        (void)b, (void)c, (void)s, (void)t;                                                                   \
-        vector_map(n, y, a, function);                                                                        \
+        (void)b, (void)c, (void)s, (void)t;                                                                  \
+        vector_map(n, y, a, function);                                                                       \
     }
 
 VECTOR_LOOP(loop_exp, vector_exp)
@@ -98,7 +99,8 @@ static void loop_pow(size_t n, real *y, const real *a, const real *b, const real
     for (size_t j = 0; i + j < n; j++) y[i + j] = rest.number[j];
 }
 
-/* ---- sums -------------------------------------------------------------------------------------------------------- */
+/* ---- sums
+ * -------------------------------------------------------------------------------------------------------- */
 
 static void loop_accumulate(size_t n, real *sum, const real *a) {
 #pragma GCC ivdep

@@ -19,7 +19,8 @@ typedef struct {
 
 static int emit(Emitter *e, const Node *node);
 
-/* ---- registers and instructions ------------------------------------------------------------------------------- */
+/* ---- registers and instructions
+ * ------------------------------------------------------------------------------- */
 
 static int new_register(Emitter *e, RegisterKind kind) {
     if (e->registers == LOOP_REGISTERS) e->failed = true; /* cannot be: a group's size is bounded */
@@ -38,17 +39,20 @@ static int instruction(Emitter *e, LoopOp op, int a, int b, int c, double s, dou
     Loop *loop = e->loop;
     for (size_t i = 0; i < loop->instruction_count && op != LOOP_COPY; i++) {
         const Instruction *in = &loop->instructions[i];
-        if (in->op == op && in->a == a && in->b == b && in->c == c && in->s == (real)s && in->t == (real)t) return in->y;
+        if (in->op == op && in->a == a && in->b == b && in->c == c && in->s == (real)s && in->t == (real)t)
+            return in->y;
     }
     int y = new_register(e, REGISTER_TILE);
-    if (!grow(e, (void **)&loop->instructions, loop->instruction_count, &e->instruction_room, sizeof(Instruction)))
+    if (!grow(e, (void **)&loop->instructions, loop->instruction_count, &e->instruction_room,
+              sizeof(Instruction)))
         return 0;
     loop->instructions[loop->instruction_count++] =
         (Instruction){.op = op, .y = y, .a = a, .b = b, .c = c, .s = (real)s, .t = (real)t};
     return y;
 }
 
-/* ---- how a smaller tensor lies along the loop -------------------------------------------------------------------- */
+/* ---- how a smaller tensor lies along the loop
+ * -------------------------------------------------------------------- */
 
 /* `small` has the rank of `large`, and size 1 where it is spread. */
 static Access access_of(Shape large, Shape small) {
@@ -77,14 +81,18 @@ static Access access_of(Shape large, Shape small) {
 static size_t period_of(const Access *access) {
     size_t period = 0;
     if (access->rank == 1 && access->stride[0] == 0) period = 1;
-    if (access->rank == 2 && access->stride[0] == 0 && access->stride[1] == 1) period = (size_t)access->size[1];
+    if (access->rank == 2 && access->stride[0] == 0 && access->stride[1] == 1)
+        period = (size_t)access->size[1];
     return period <= LOOP_TILE ? period : 0;
 }
 
 static Spread spread_of(const Node *node, Shape large, Shape small) {
     Access access = access_of(large, small);
     size_t period = period_of(&access);
-    return (Spread){.node = node, .kind = period ? SPREAD_PERIODIC : SPREAD_RUNS, .period = period, .access = access,
+    return (Spread){.node = node,
+                    .kind = period ? SPREAD_PERIODIC : SPREAD_RUNS,
+                    .period = period,
+                    .access = access,
                     .numbers = (size_t)shape_count(small)};
 }
 
@@ -110,7 +118,8 @@ static void choose_tile(Loop *loop) {
     if (loop->tile > loop->count) loop->tile = loop->count;
 }
 
-/* ---- values from outside -------------------------------------------------------------------------------------------- */
+/* ---- values from outside
+ * -------------------------------------------------------------------------------------------- */
 
 static int input(Emitter *e, Spread spread, RegisterKind kind) {
     Loop *loop = e->loop;
@@ -130,7 +139,8 @@ static int emit_expand(Emitter *e, const Node *node) {
     }
     return input(e, spread, REGISTER_HELD);
 }
-/* ---- patterns: several nodes that are one instruction, to the same bits ------------------------------------------------ */
+/* ---- patterns: several nodes that are one instruction, to the same bits
+ * ------------------------------------------------ */
 
 static bool unstored(const Emitter *e, const Node *node) {
     return !e->schedule->info[node->id].root && !schedule_leaf(node->op);
@@ -152,7 +162,8 @@ static const Node *base(const Node *node, int argument) {
 /* Whether the node is z > 0 ? s : t, built from step. */
 static bool is_select(const Emitter *e, const Node *node, const Node **z, double *s, double *t) {
     double offset = 0, factor = 1;
-    if (node->op == OP_ADD && unstored(e, node) && node_constant(node->args[1], &offset)) node = base(node, 0);
+    if (node->op == OP_ADD && unstored(e, node) && node_constant(node->args[1], &offset))
+        node = base(node, 0);
     if (unstored(e, node) && scaled(node, &factor)) node = base(node, 0);
     if (node->op != OP_STEP || !unstored(e, node)) return false;
     *z = base(node, 0);
@@ -180,7 +191,8 @@ static int emit_add(Emitter *e, const Node *node) {
     const Node *a = base(node, 0), *b = base(node, 1);
     double factor, term;
     if (node_constant(node->args[1], &term)) {
-        if (scaled(a, &factor) && fresh(e, a)) return instruction(e, LOOP_AFFINE, emit(e, base(a, 0)), -1, -1, factor, term);
+        if (scaled(a, &factor) && fresh(e, a))
+            return instruction(e, LOOP_AFFINE, emit(e, base(a, 0)), -1, -1, factor, term);
         return instruction(e, LOOP_OFFSET, emit(e, a), -1, -1, term, 0);
     }
     for (int turn = 0; turn < 2; turn++) {
@@ -206,11 +218,17 @@ static int emit_add(Emitter *e, const Node *node) {
 
 static int emit_pow(Emitter *e, const Node *node) {
     double p = node->detail.number;
-    LoopOp op = p == 2 ? LOOP_SQUARE : p == 0.5 ? LOOP_SQRT : p == -1 ? LOOP_RECIPROCAL : p == -0.5 ? LOOP_RSQRT : LOOP_POW;
+    LoopOp op = p == 2      ? LOOP_SQUARE
+                : p == 0.5  ? LOOP_SQRT
+                : p == -1   ? LOOP_RECIPROCAL
+                : p == -0.5 ? LOOP_RSQRT
+                            : LOOP_POW;
     return instruction(e, op, emit(e, base(node, 0)), -1, -1, p, 0);
 }
 
-/* ---- any node ------------------------------------------------------------------------------------------------------------ */
+/* ---- any node
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 static int emit_unary(Emitter *e, LoopOp op, const Node *node) {
     return instruction(e, op, emit(e, base(node, 0)), -1, -1, 0, 0);
@@ -239,7 +257,8 @@ static int emit(Emitter *e, const Node *node) {
     int *reg = &e->reg_of[node->id];
     if (*reg < 0) {
         bool outside = !unstored(e, node);
-        int made = outside ? input(e, (Spread){.node = node, .kind = SPREAD_FULL}, REGISTER_INPUT) : compute(e, node);
+        int made = outside ? input(e, (Spread){.node = node, .kind = SPREAD_FULL}, REGISTER_INPUT)
+                           : compute(e, node);
         *reg = made;
     }
     return *reg;
@@ -255,7 +274,8 @@ static void emit_root(Emitter *e, const Node *root) {
     if (root->op == OP_SUM) {
         Spread sum = spread_of(root, root->args[0]->shape, root->shape);
         sum.reg = emit(e, base(root, 0));
-        if (grow(e, (void **)&loop->sums, loop->sum_count, &e->sum_room, sizeof(Spread))) loop->sums[loop->sum_count++] = sum;
+        if (grow(e, (void **)&loop->sums, loop->sum_count, &e->sum_room, sizeof(Spread)))
+            loop->sums[loop->sum_count++] = sum;
         return;
     }
     int reg = own_result(e, compute(e, root));
@@ -267,7 +287,8 @@ static void emit_root(Emitter *e, const Node *root) {
         loop->stores[loop->store_count++] = (Spread){.node = root, .kind = SPREAD_FULL, .reg = reg};
 }
 
-/* ---- numbering the registers: as few tiles as can be --------------------------------------------------------------------- */
+/* ---- numbering the registers: as few tiles as can be
+ * --------------------------------------------------------------------- */
 
 static void find_last_uses(const Loop *loop, size_t last[LOOP_REGISTERS]) {
     for (int r = 0; r < LOOP_REGISTERS; r++) last[r] = 0;
@@ -292,7 +313,8 @@ static void number_registers(Emitter *e) {
         const Instruction *in = &loop->instructions[i];
         const int reads[3] = {in->a, in->b, in->c};
         for (int j = 0; j < 3; j++)
-            if (reads[j] >= 0 && e->kinds[reads[j]] == REGISTER_TILE && last[reads[j]] == i) busy[number[reads[j]]] = false;
+            if (reads[j] >= 0 && e->kinds[reads[j]] == REGISTER_TILE && last[reads[j]] == i)
+                busy[number[reads[j]]] = false;
         if (e->kinds[in->y] != REGISTER_TILE) continue;
         int free = 0;
         while (busy[free]) free++;

@@ -1,5 +1,6 @@
-/* Inside a program. Compilation goes through four files, in this order:
+/* Inside a program. Compilation goes through five files, in this order:
  *
+ *     simplify.c   what is wanted is rebuilt in a graph that simplifies
  *     schedule.c   which nodes are computed, which of them are stored, and which kernel computes each
  *     emit.c       the elementwise nodes of a kernel become the instructions of one loop
  *     plan.c       every stored value gets its place in the arena, for as long as it is needed
@@ -12,19 +13,20 @@
 #define BROOD_PROGRAM_INTERNAL_H
 
 #include "gan/graph/node.h"
-#include "gan/graph/program.h"
 #include "gan/kernels/loop.h"
 #include "gan/kernels/move.h"
+#include "gan/program/program.h"
 
 enum {
-    LOOP_TILE = 1024,     /* numbers that an instruction handles at a time: a dozen tiles fit in the L1 cache */
+    LOOP_TILE = 1024, /* numbers that an instruction handles at a time: a dozen tiles fit in the L1 cache */
     LOOP_REGISTERS = 160, /* values alive in one loop, and more than its body can have */
     BODY_LIMIT = 40,      /* nodes computed on the way to one root */
     SHARED_LIMIT = 12,    /* the same for a node that several roots need: beyond it, storing is cheaper */
     GROUP_LIMIT = 64      /* nodes in one loop */
 };
 
-/* ---- places ------------------------------------------------------------------------------------------------ */
+/* ---- places
+ * ------------------------------------------------------------------------------------------------ */
 
 typedef enum { PLACE_NONE, PLACE_ARENA, PLACE_STATE } PlaceKind;
 typedef struct {
@@ -32,7 +34,8 @@ typedef struct {
     size_t offset; /* in numbers */
 } Place;
 
-/* ---- loops ------------------------------------------------------------------------------------------------- */
+/* ---- loops
+ * ------------------------------------------------------------------------------------------------- */
 
 /* How a smaller tensor lies along the elements of a loop: element i of the loop belongs to element
  * Σ index[axis]·stride[axis] of the tensor. Neighbouring axes are joined where they can be. */
@@ -53,7 +56,7 @@ typedef struct {
     SpreadKind kind;
     size_t period;
     Access access;
-    int reg; /* the register that holds its tile, or whose tiles are summed into it */
+    int reg;        /* the register that holds its tile, or whose tiles are summed into it */
     size_t sum;     /* of a sum: where its accumulator lies in the loop's scratch */
     size_t numbers; /* of the smaller tensor */
 } Spread;
@@ -66,26 +69,27 @@ typedef struct {
 
 /* Registers are pointers: to a tile in the scratch (first), or into memory at the tile's first element. */
 typedef struct {
-    size_t count, tile;  /* elements of the loop, and of a tile */
+    size_t count, tile; /* elements of the loop, and of a tile */
     Instruction *instructions;
     size_t instruction_count;
     Spread *inputs, *stores, *sums;
     size_t input_count, store_count, sum_count;
-    int tile_registers;  /* registers 0 .. tile_registers − 1 are tiles */
+    int tile_registers; /* registers 0 .. tile_registers − 1 are tiles */
     int registers;
-    size_t scratch;      /* numbers */
+    size_t scratch; /* numbers */
 } Loop;
 
-/* From one tile in the scratch to the next, in numbers. The odd cache lines between them keep equal positions of
- * different tiles out of one set of the L1 cache. */
+/* From one tile in the scratch to the next, in numbers. The odd cache lines between them keep equal positions
+ * of different tiles out of one set of the L1 cache. */
 static inline size_t loop_stride(const Loop *loop) {
     return (loop->tile + REAL_LANES - 1) / REAL_LANES * REAL_LANES + 3 * REAL_LANES;
 }
 
-/* ---- kernels ------------------------------------------------------------------------------------------------ */
+/* ---- kernels
+ * ------------------------------------------------------------------------------------------------ */
 
 typedef struct {
-    Op op;       /* OP_COUNT: a loop */
+    Op op; /* OP_COUNT: a loop */
     Loop *loop;
     Shape y_shape, a_shape, b_shape;
     NodeDetail detail;
@@ -139,7 +143,8 @@ struct Workspace {
     double seconds[PROFILE_KINDS];
 };
 
-/* ---- the schedule: what compilation knows of each node ------------------------------------------------------- */
+/* ---- the schedule: what compilation knows of each node
+ * ------------------------------------------------------- */
 
 typedef struct {
     bool needed;
@@ -147,9 +152,9 @@ typedef struct {
     bool root;     /* computed and visible outside of its expression */
     bool internal; /* a root that only its own kernel reads: not stored */
     int uses;
-    int kernel;    /* of roots; −1: a leaf, or not yet */
-    Place place;   /* of leaves and stored roots */
-    size_t mark;   /* of the last walk that came by */
+    int kernel;  /* of roots; −1: a leaf, or not yet */
+    Place place; /* of leaves and stored roots */
+    size_t mark; /* of the last walk that came by */
 } NodeInfo;
 
 typedef struct {
@@ -157,7 +162,7 @@ typedef struct {
     int64_t count; /* of a loop: elements */
     int *needs;    /* of a loop: the kernels whose results it reads */
     size_t need_count, need_room;
-    Node **roots;  /* the roots that it computes, in order */
+    Node **roots; /* the roots that it computes, in order */
     size_t root_count, root_room;
     const Node **values; /* of a loop: what it computes, and what it reads as it lies */
     size_t value_count, value_room;
@@ -175,6 +180,10 @@ typedef struct {
     size_t walks;
     Error *error;
 } Schedule;
+
+/* Rebuilds what the spec wants in a graph of its own, `simple`, to be freed by the caller even after a
+ * failure; `spec` comes to want the nodes there, in lists that `lists` holds, to be freed as well. */
+Status simplify_graph(const Graph *graph, ProgramSpec *spec, Graph **simple, void **lists, Error *error);
 
 /* The node whose numbers these are: reshape and detach only rename. */
 const Node *schedule_base(const Node *node);
@@ -197,8 +206,8 @@ void loop_free(Loop *loop);
 Status plan_program(Schedule *schedule, Program *program);
 
 /* Runs one kernel on an arena and a state. */
-Status kernel_run(const Kernel *kernel, real *arena, real *state, real *scratch, uint64_t key, uint64_t counter,
-                  Error *error);
+Status kernel_run(const Kernel *kernel, real *arena, real *state, real *scratch, uint64_t key,
+                  uint64_t counter, Error *error);
 ProfileKind kernel_profile(const Kernel *kernel);
 
 #endif

@@ -1,5 +1,5 @@
 /* Layouts and states: names, places, and one flat allocation. */
-#include "gan/graph/layout.h"
+#include "gan/program/layout.h"
 
 #include <string.h>
 
@@ -21,8 +21,8 @@ struct Layout {
 };
 
 const char *layout_kind_text(LayoutKind kind) {
-    static const char *const TEXT[LAYOUT_KINDS] = {"parameter", "variable", "moment1", "moment2", "average_parameter",
-                                                   "average_variable"};
+    static const char *const TEXT[LAYOUT_KINDS] = {"parameter", "variable",          "moment1",
+                                                   "moment2",   "average_parameter", "average_variable"};
     return TEXT[kind];
 }
 
@@ -47,21 +47,26 @@ static Block *find_block(const Layout *layout, const char *group) {
     return NULL;
 }
 
-static Status add(Layout *layout, const char *group, const char *name, LayoutKind kind, Shape shape, Error *error) {
+static Status add(Layout *layout, const char *group, const char *name, LayoutKind kind, Shape shape,
+                  Error *error) {
     if (layout->finished)
-        return error_set(error, STATUS_INVALID, "the layout is finished: %s '%s' comes too late", layout_kind_text(kind),
-                         name);
+        return error_set(error, STATUS_INVALID, "the layout is finished: %s '%s' comes too late",
+                         layout_kind_text(kind), name);
     char *own_group = memory_string(group), *own_name = memory_string(name);
     bool new_block = !find_block(layout, group);
     if (!own_group || !own_name ||
         !memory_grow((void **)&layout->entries, layout->count, &layout->room, sizeof(LayoutEntry)) ||
-        (new_block && !memory_grow((void **)&layout->blocks, layout->block_count, &layout->block_room, sizeof(Block)))) {
+        (new_block &&
+         !memory_grow((void **)&layout->blocks, layout->block_count, &layout->block_room, sizeof(Block)))) {
         memory_free(own_group);
         memory_free(own_name);
         return error_no_memory(error, "the layout");
     }
-    layout->entries[layout->count++] = (LayoutEntry){
-        .group = own_group, .name = own_name, .kind = kind, .shape = shape, .count = (size_t)shape_count(shape)};
+    layout->entries[layout->count++] = (LayoutEntry){.group = own_group,
+                                                     .name = own_name,
+                                                     .kind = kind,
+                                                     .shape = shape,
+                                                     .count = (size_t)shape_count(shape)};
     if (new_block) layout->blocks[layout->block_count++] = (Block){.group = own_group};
     return STATUS_OK;
 }
@@ -79,11 +84,13 @@ Status layout_add_graph(Layout *layout, const Graph *graph, Error *error) {
         LayoutKind kind = node->op == OP_PARAMETER ? LAYOUT_PARAMETER : LAYOUT_VARIABLE;
         const LayoutEntry *entry = find_either(layout, node->name);
         char here[SHAPE_TEXT], there[SHAPE_TEXT];
-        if (entry && (entry->kind != kind || !shape_equal(entry->shape, node->shape) || strcmp(entry->group, node->group)))
-            return error_set(error, STATUS_INVALID,
-                             "%s '%s' of shape %s in group '%s' is a %s of shape %s in group '%s' elsewhere in this state",
-                             layout_kind_text(kind), node->name, shape_text(node->shape, here), node->group,
-                             layout_kind_text(entry->kind), shape_text(entry->shape, there), entry->group);
+        if (entry && (entry->kind != kind || !shape_equal(entry->shape, node->shape) ||
+                      strcmp(entry->group, node->group)))
+            return error_set(
+                error, STATUS_INVALID,
+                "%s '%s' of shape %s in group '%s' is a %s of shape %s in group '%s' elsewhere in this state",
+                layout_kind_text(kind), node->name, shape_text(node->shape, here), node->group,
+                layout_kind_text(entry->kind), shape_text(entry->shape, there), entry->group);
         if (entry) continue;
         Status status = add(layout, node->group, node->name, kind, node->shape, error);
         if (status != STATUS_OK) return status;
@@ -96,7 +103,8 @@ Status layout_add_kind(Layout *layout, const char *group, LayoutKind kind, Error
     size_t count = layout->count; /* the array grows below */
     for (size_t i = 0; i < count; i++) {
         LayoutEntry entry = layout->entries[i];
-        if (entry.kind != like || strcmp(entry.group, group) != 0 || layout_find(layout, kind, entry.name)) continue;
+        if (entry.kind != like || strcmp(entry.group, group) != 0 || layout_find(layout, kind, entry.name))
+            continue;
         Status status = add(layout, entry.group, entry.name, kind, entry.shape, error);
         if (status != STATUS_OK) return status;
     }
@@ -118,7 +126,8 @@ Status layout_finish(Layout *layout, Error *error) {
                 if ((int)entry->kind != kind || strcmp(entry->group, block->group) != 0) continue;
                 entry->offset = offset;
                 if (offset > (size_t)SHAPE_LIMIT)
-                    return error_set(error, STATUS_INVALID, "the state is too large: over %zu numbers", offset);
+                    return error_set(error, STATUS_INVALID, "the state is too large: over %zu numbers",
+                                     offset);
                 offset += round_up(entry->count);
             }
             block->count[kind] = offset - block->offset[kind];
@@ -139,7 +148,8 @@ const LayoutEntry *layout_entry(const Layout *layout, size_t index) {
 
 const LayoutEntry *layout_find(const Layout *layout, LayoutKind kind, const char *name) {
     for (size_t i = 0; i < layout->count; i++)
-        if (layout->entries[i].kind == kind && strcmp(layout->entries[i].name, name) == 0) return &layout->entries[i];
+        if (layout->entries[i].kind == kind && strcmp(layout->entries[i].name, name) == 0)
+            return &layout->entries[i];
     return NULL;
 }
 
@@ -153,7 +163,8 @@ size_t layout_block(const Layout *layout, const char *group, LayoutKind kind, si
     return block ? block->offset[kind] : 0;
 }
 
-/* ---- states ---------------------------------------------------------------------------------------------------- */
+/* ---- states
+ * ---------------------------------------------------------------------------------------------------- */
 
 Status state_new(State *state, const Layout *layout, Error *error) {
     state->layout = layout;

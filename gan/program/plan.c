@@ -1,11 +1,12 @@
-/* Every stored value gets its place: leaves in the state or among the inputs, gradients in their group's block,
- * everything else in the arena for as long as it is needed. */
+/* Every stored value gets its place: leaves in the state or among the inputs, gradients in their group's
+ * block, everything else in the arena for as long as it is needed. */
 #include <string.h>
 
 #include "base/memory.h"
 #include "gan/program/internal.h"
 
-/* A stretch of the arena that one value, or several written over each other, hold from one kernel to another. */
+/* A stretch of the arena that one value, or several written over each other, hold from one kernel to another.
+ */
 typedef struct {
     size_t numbers;
     size_t first, last; /* kernels */
@@ -46,16 +47,19 @@ static Place reserve(Plan *plan, size_t numbers) {
     return place;
 }
 
-/* ---- leaves ----------------------------------------------------------------------------------------------------- */
+/* ---- leaves
+ * ----------------------------------------------------------------------------------------------------- */
 
 static Status place_state_leaf(Plan *plan, const Node *node) {
     const Layout *layout = plan->schedule->layout;
     LayoutKind kind = node->op == OP_PARAMETER ? LAYOUT_PARAMETER : LAYOUT_VARIABLE;
     LayoutKind average = node->op == OP_PARAMETER ? LAYOUT_AVERAGE_PARAMETER : LAYOUT_AVERAGE_VARIABLE;
-    const LayoutEntry *entry = layout_find(layout, kind, node->name), *averaged = layout_find(layout, average, node->name);
+    const LayoutEntry *entry = layout_find(layout, kind, node->name),
+                      *averaged = layout_find(layout, average, node->name);
     if (!entry || !shape_equal(entry->shape, node->shape))
-        return error_set(plan->schedule->error, STATUS_INVALID, "%s '%s' is not in the state's layout with this shape",
-                         op_text(node->op), node->name);
+        return error_set(plan->schedule->error, STATUS_INVALID,
+                         "%s '%s' is not in the state's layout with this shape", op_text(node->op),
+                         node->name);
     if (plan->schedule->spec->read_averages && averaged) entry = averaged;
     info_of(plan, node)->place = (Place){PLACE_STATE, entry->offset};
     if (node->op == OP_PARAMETER) plan->program->stats.parameters += entry->count;
@@ -80,17 +84,20 @@ static Status place_leaves(Plan *plan) {
     for (int id = 0; id < graph_node_count(plan->schedule->graph); id++) {
         const Node *node = graph_node(plan->schedule->graph, id);
         if (!plan->schedule->info[id].needed || !schedule_leaf(node->op)) continue;
-        Status status = node->op == OP_INPUT ? place_input(plan, node, &input_room) : place_state_leaf(plan, node);
+        Status status =
+            node->op == OP_INPUT ? place_input(plan, node, &input_room) : place_state_leaf(plan, node);
         if (status != STATUS_OK) return status;
     }
     return STATUS_OK;
 }
 
-/* ---- gradients ---------------------------------------------------------------------------------------------------- */
+/* ---- gradients
+ * ---------------------------------------------------------------------------------------------------- */
 
 static Status copy_value(Plan *plan, Place from, Place to, size_t count) {
     Program *program = plan->program;
-    if (!memory_grow((void **)&program->copies, program->copy_count, &plan->copy_room, sizeof(Copy))) return no_memory(plan);
+    if (!memory_grow((void **)&program->copies, program->copy_count, &plan->copy_room, sizeof(Copy)))
+        return no_memory(plan);
     program->copies[program->copy_count++] = (Copy){from, to, count};
     return STATUS_OK;
 }
@@ -114,7 +121,8 @@ static Status find_gradient_block(Plan *plan, const char *group, size_t *room, G
     return STATUS_OK;
 }
 
-/* A gradient is computed where the optimizer will look for it; the same node a second time is copied there. */
+/* A gradient is computed where the optimizer will look for it; the same node a second time is copied there.
+ */
 static Status place_gradients(Plan *plan) {
     const ProgramSpec *spec = plan->schedule->spec;
     const Layout *layout = plan->schedule->layout;
@@ -123,8 +131,8 @@ static Status place_gradients(Plan *plan) {
         const Node *parameter = spec->gradients[i].parameter;
         const LayoutEntry *entry = layout_find(layout, LAYOUT_PARAMETER, parameter->name);
         if (!entry)
-            return error_set(plan->schedule->error, STATUS_INVALID, "parameter '%s' is not in the state's layout",
-                             parameter->name);
+            return error_set(plan->schedule->error, STATUS_INVALID,
+                             "parameter '%s' is not in the state's layout", parameter->name);
         GradientBlock *block = NULL;
         Status status = find_gradient_block(plan, parameter->group, &block_room, &block);
         if (status != STATUS_OK) return status;
@@ -152,7 +160,8 @@ static Status find_gaps(Plan *plan) {
         while (position < block->count) {
             size_t next = block->count, length = 0; /* the next gradient at or after the position */
             for (size_t i = 0; i < spec->gradient_count; i++) {
-                const LayoutEntry *entry = layout_find(layout, LAYOUT_PARAMETER, spec->gradients[i].parameter->name);
+                const LayoutEntry *entry =
+                    layout_find(layout, LAYOUT_PARAMETER, spec->gradients[i].parameter->name);
                 if (strcmp(entry->group, block->group) != 0 || entry->offset - start < position) continue;
                 if (entry->offset - start < next) next = entry->offset - start, length = entry->count;
             }
@@ -167,7 +176,9 @@ static Status find_gaps(Plan *plan) {
     return STATUS_OK;
 }
 
-/* ---- buffers --------------------------------------------------------------------------------------------------------- */
+/* ---- buffers
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static Status make_buffers(Plan *plan) {
     Schedule *schedule = plan->schedule;
@@ -176,7 +187,8 @@ static Status make_buffers(Plan *plan) {
             const Node *root = schedule->groups[k].roots[r];
             NodeInfo *info = info_of(plan, root);
             if (info->internal || info->place.kind != PLACE_NONE) continue;
-            if (!memory_grow((void **)&plan->buffers, plan->count, &plan->room, sizeof(Buffer))) return no_memory(plan);
+            if (!memory_grow((void **)&plan->buffers, plan->count, &plan->room, sizeof(Buffer)))
+                return no_memory(plan);
             plan->buffer_of[root->id] = (int)plan->count;
             plan->buffers[plan->count++] =
                 (Buffer){.numbers = round_up(numbers_of(root)), .first = k, .last = k, .same_as = -1};
@@ -201,11 +213,15 @@ static void find_lifetimes(Plan *plan) {
     }
     const ProgramSpec *spec = schedule->spec;
     for (size_t i = 0; i < spec->output_count; i++) needed_until(plan, spec->outputs[i].node, plan->end);
-    for (size_t i = 0; i < spec->assignment_count; i++) needed_until(plan, spec->assignments[i].value, plan->end);
-    for (size_t i = 0; i < spec->gradient_count; i++) needed_until(plan, spec->gradients[i].gradient, plan->end);
+    for (size_t i = 0; i < spec->assignment_count; i++)
+        needed_until(plan, spec->assignments[i].value, plan->end);
+    for (size_t i = 0; i < spec->gradient_count; i++)
+        needed_until(plan, spec->gradients[i].gradient, plan->end);
 }
 
-/* ---- in place ---------------------------------------------------------------------------------------------------------- */
+/* ---- in place
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static int representative(const Plan *plan, int index) {
     while (plan->buffers[index].same_as >= 0) index = plan->buffers[index].same_as;
@@ -251,7 +267,9 @@ static void share_in_place(Plan *plan, size_t k) {
     }
 }
 
-/* ---- the arena ------------------------------------------------------------------------------------------------------------ */
+/* ---- the arena
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 static bool overlap_in_time(const Buffer *a, const Buffer *b) {
     return a->first <= b->last && b->first <= a->last;
@@ -282,7 +300,8 @@ static Status place_buffers(Plan *plan) {
     for (size_t i = 0; i < plan->count; i++) {
         if (plan->buffers[i].same_as >= 0) continue;
         size_t at = count++;
-        for (; at > 0 && plan->buffers[order[at - 1]].numbers < plan->buffers[i].numbers; at--) order[at] = order[at - 1];
+        for (; at > 0 && plan->buffers[order[at - 1]].numbers < plan->buffers[i].numbers; at--)
+            order[at] = order[at - 1];
         order[at] = (int)i;
     }
     for (size_t i = 0; i < count; i++) {
@@ -301,7 +320,9 @@ static Status place_buffers(Plan *plan) {
     return STATUS_OK;
 }
 
-/* ---- results --------------------------------------------------------------------------------------------------------------- */
+/* ---- results
+ * ---------------------------------------------------------------------------------------------------------------
+ */
 
 static Place place_of(const Plan *plan, const Node *node) {
     return info_of(plan, schedule_base(node))->place;
@@ -336,8 +357,8 @@ static Status place_assignments(Plan *plan) {
             const Node *variable = spec->assignments[i].variable, *value = spec->assignments[i].value;
             const LayoutEntry *entry = layout_find(plan->schedule->layout, LAYOUT_VARIABLE, variable->name);
             if (!entry)
-                return error_set(plan->schedule->error, STATUS_INVALID, "variable '%s' is not in the state's layout",
-                                 variable->name);
+                return error_set(plan->schedule->error, STATUS_INVALID,
+                                 "variable '%s' is not in the state's layout", variable->name);
             Place from = place_of(plan, value), to = {PLACE_STATE, entry->offset};
             bool through = from.kind == PLACE_STATE;
             if (pass == 0 && !through) continue;
@@ -349,11 +370,15 @@ static Status place_assignments(Plan *plan) {
     return STATUS_OK;
 }
 
-/* ---- kernels ----------------------------------------------------------------------------------------------------------------- */
+/* ---- kernels
+ * -----------------------------------------------------------------------------------------------------------------
+ */
 
 static void place_loop(Plan *plan, Loop *loop) {
-    for (size_t i = 0; i < loop->input_count; i++) loop->inputs[i].place = place_of(plan, loop->inputs[i].node);
-    for (size_t i = 0; i < loop->store_count; i++) loop->stores[i].place = place_of(plan, loop->stores[i].node);
+    for (size_t i = 0; i < loop->input_count; i++)
+        loop->inputs[i].place = place_of(plan, loop->inputs[i].node);
+    for (size_t i = 0; i < loop->store_count; i++)
+        loop->stores[i].place = place_of(plan, loop->stores[i].node);
     for (size_t i = 0; i < loop->sum_count; i++) loop->sums[i].place = place_of(plan, loop->sums[i].node);
 }
 

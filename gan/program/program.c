@@ -1,5 +1,5 @@
 /* Programs and workspaces: compiling, looking, running. */
-#include "gan/graph/program.h"
+#include "gan/program/program.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -10,22 +10,26 @@
 #include "base/memory.h"
 #include "gan/program/internal.h"
 
-/* ---- compiling -------------------------------------------------------------------------------------------------- */
+/* ---- compiling
+ * -------------------------------------------------------------------------------------------------- */
 
-static Status check_node(const Graph *graph, const Node *node, const char *what, const char *name, Error *error) {
+static Status check_node(const Graph *graph, const Node *node, const char *what, const char *name,
+                         Error *error) {
     if (!node) return error_set(error, STATUS_INVALID, "%s '%s' has no tensor", what, name);
-    if (node->graph != graph) return error_set(error, STATUS_INVALID, "%s '%s' is a tensor of another graph", what, name);
+    if (node->graph != graph)
+        return error_set(error, STATUS_INVALID, "%s '%s' is a tensor of another graph", what, name);
     return STATUS_OK;
 }
 
-static Status check_pair(const Graph *graph, const Node *target, const Node *value, Op op, const char *what, Error *error) {
+static Status check_pair(const Graph *graph, const Node *target, const Node *value, Op op, const char *what,
+                         Error *error) {
     if (!target || target->op != op || target->graph != graph)
         return error_set(error, STATUS_INVALID, "%s needs a %s of this graph", what, op_text(op));
     Status status = check_node(graph, value, what, target->name, error);
     char left[SHAPE_TEXT], right[SHAPE_TEXT];
     if (status == STATUS_OK && !shape_equal(target->shape, value->shape))
-        return error_set(error, STATUS_INVALID, "%s '%s' of shape %s cannot take a value of shape %s", what, target->name,
-                         shape_text(target->shape, left), shape_text(value->shape, right));
+        return error_set(error, STATUS_INVALID, "%s '%s' of shape %s cannot take a value of shape %s", what,
+                         target->name, shape_text(target->shape, left), shape_text(value->shape, right));
     return status;
 }
 
@@ -35,21 +39,24 @@ static Status check_spec(const Graph *graph, const ProgramSpec *spec, Error *err
         status = check_node(graph, spec->outputs[i].node, "output", spec->outputs[i].name, error);
         for (size_t j = 0; j < i && status == STATUS_OK; j++)
             if (strcmp(spec->outputs[i].name, spec->outputs[j].name) == 0)
-                status = error_set(error, STATUS_INVALID, "two outputs are named '%s'", spec->outputs[i].name);
+                status =
+                    error_set(error, STATUS_INVALID, "two outputs are named '%s'", spec->outputs[i].name);
     }
     for (size_t i = 0; i < spec->assignment_count && status == STATUS_OK; i++) {
         const ProgramAssignment *pair = &spec->assignments[i];
         status = check_pair(graph, pair->variable, pair->value, OP_VARIABLE, "assignment", error);
         for (size_t j = 0; j < i && status == STATUS_OK; j++)
             if (pair->variable == spec->assignments[j].variable)
-                status = error_set(error, STATUS_INVALID, "variable '%s' is assigned twice", pair->variable->name);
+                status =
+                    error_set(error, STATUS_INVALID, "variable '%s' is assigned twice", pair->variable->name);
     }
     for (size_t i = 0; i < spec->gradient_count && status == STATUS_OK; i++) {
         const ProgramGradient *pair = &spec->gradients[i];
         status = check_pair(graph, pair->parameter, pair->gradient, OP_PARAMETER, "gradient", error);
         for (size_t j = 0; j < i && status == STATUS_OK; j++)
             if (pair->parameter == spec->gradients[j].parameter)
-                status = error_set(error, STATUS_INVALID, "parameter '%s' has two gradients", pair->parameter->name);
+                status = error_set(error, STATUS_INVALID, "parameter '%s' has two gradients",
+                                   pair->parameter->name);
     }
     return status;
 }
@@ -63,8 +70,8 @@ static size_t conv_kernel_scratch(const Node *node) {
 /* "log, layer generator.3, at script.lua:17" */
 static char *origin_of(const Node *node) {
     char text[512];
-    snprintf(text, sizeof text, "%s%s%s%s%s", op_text(node->op), node->layer ? ", layer " : "", node->layer ? node->layer : "",
-             node->line ? ", at " : "", node->line ? node->line : "");
+    snprintf(text, sizeof text, "%s%s%s%s%s", op_text(node->op), node->layer ? ", layer " : "",
+             node->layer ? node->layer : "", node->line ? ", at " : "", node->line ? node->line : "");
     return memory_string(text);
 }
 
@@ -125,11 +132,22 @@ static void count_work(const Schedule *schedule, Program *program) {
     program->stats.state_bytes = layout_numbers(schedule->layout) * sizeof(real);
 }
 
+static Status build(Program *program, const Graph *graph, const ProgramSpec *spec, Error *error) {
+    Schedule schedule = {.graph = graph, .layout = program->layout, .spec = spec, .error = error};
+    Status status = schedule_build(&schedule);
+    program->early_count = schedule.early_count;
+    if (status == STATUS_OK) status = make_kernels(&schedule, program, error);
+    if (status == STATUS_OK) status = plan_program(&schedule, program);
+    if (status == STATUS_OK) count_work(&schedule, program);
+    schedule_free(&schedule);
+    return status;
+}
+
 Program *program_new(const Graph *graph, const Layout *layout, const ProgramSpec *given, Error *error) {
     ProgramSpec spec = *given;
     spec.plain = spec.plain || spec.debug;
+    spec.literal = spec.literal || spec.plain;
     if (check_spec(graph, &spec, error) != STATUS_OK) return NULL;
-    Schedule schedule = {.graph = graph, .layout = layout, .spec = &spec, .error = error};
     Program *program = memory_new(1, sizeof *program);
     if (!program) {
         error_no_memory(error, "a program");
@@ -137,12 +155,12 @@ Program *program_new(const Graph *graph, const Layout *layout, const ProgramSpec
     }
     program->layout = layout;
     program->debug = spec.debug;
-    Status status = schedule_build(&schedule);
-    program->early_count = schedule.early_count;
-    if (status == STATUS_OK) status = make_kernels(&schedule, program, error);
-    if (status == STATUS_OK) status = plan_program(&schedule, program);
-    if (status == STATUS_OK) count_work(&schedule, program);
-    schedule_free(&schedule);
+    Graph *simple = NULL;
+    void *lists = NULL;
+    Status status = spec.literal ? STATUS_OK : simplify_graph(graph, &spec, &simple, &lists, error);
+    if (status == STATUS_OK) status = build(program, simple ? simple : graph, &spec, error);
+    memory_free(lists);
+    graph_free(simple);
     if (status == STATUS_OK) return program;
     program_free(program);
     return NULL;
@@ -169,7 +187,8 @@ void program_free(Program *program) {
     memory_free(program);
 }
 
-/* ---- looking ----------------------------------------------------------------------------------------------------- */
+/* ---- looking
+ * ----------------------------------------------------------------------------------------------------- */
 
 ProgramStats program_stats(const Program *program) {
     return program->stats;
@@ -213,7 +232,8 @@ int program_output_index(const Program *program, const char *name) {
     return find_port(program->outputs, program->output_count, name);
 }
 
-/* ---- workspaces --------------------------------------------------------------------------------------------------- */
+/* ---- workspaces
+ * --------------------------------------------------------------------------------------------------- */
 
 Workspace *workspace_new(void) {
     return memory_new(1, sizeof(Workspace));
@@ -273,7 +293,8 @@ double workspace_seconds(const Workspace *workspace, ProfileKind kind) {
     return workspace->seconds[kind];
 }
 
-/* ---- running ------------------------------------------------------------------------------------------------------- */
+/* ---- running
+ * ------------------------------------------------------------------------------------------------------- */
 
 static double seconds_now(void) {
     struct timespec now;
@@ -291,12 +312,13 @@ static Status check_numbers(const char *what, const real *numbers, Shape shape, 
     char text[SHAPE_TEXT];
     for (size_t i = 0; i < count; i++)
         if (!isfinite(numbers[i]))
-            return error_set(error, STATUS_NOT_FINITE, "%s: element %zu of %zu, shape %s, is %g", what, i + 1, count,
-                             shape_text(shape, text), (double)numbers[i]);
+            return error_set(error, STATUS_NOT_FINITE, "%s: element %zu of %zu, shape %s, is %g", what, i + 1,
+                             count, shape_text(shape, text), (double)numbers[i]);
     return STATUS_OK;
 }
 
-static Status check_inputs(const Program *program, const State *state, const Workspace *workspace, Error *error) {
+static Status check_inputs(const Program *program, const State *state, const Workspace *workspace,
+                           Error *error) {
     char what[300];
     for (size_t i = 0; i < program->input_count; i++) {
         snprintf(what, sizeof what, "input '%s' before the run", program->inputs[i].name);
@@ -306,24 +328,27 @@ static Status check_inputs(const Program *program, const State *state, const Wor
     for (size_t i = 0; i < layout_count(program->layout); i++) {
         const LayoutEntry *entry = layout_entry(program->layout, i);
         snprintf(what, sizeof what, "%s '%s' before the run", layout_kind_text(entry->kind), entry->name);
-        if (check_numbers(what, state->data + entry->offset, entry->shape, error) != STATUS_OK) return error->status;
+        if (check_numbers(what, state->data + entry->offset, entry->shape, error) != STATUS_OK)
+            return error->status;
     }
     return STATUS_OK;
 }
 
-static Status check_result(const Kernel *kernel, const State *state, const Workspace *workspace, Error *error) {
-    Place place = !kernel->loop ? kernel->y : kernel->loop->sum_count ? kernel->loop->sums[0].place
-                                                                       : kernel->loop->stores[0].place;
+static Status check_result(const Kernel *kernel, const State *state, const Workspace *workspace,
+                           Error *error) {
+    Place place = !kernel->loop             ? kernel->y
+                  : kernel->loop->sum_count ? kernel->loop->sums[0].place
+                                            : kernel->loop->stores[0].place;
     return check_numbers(kernel->origin, place_pointer(workspace, state, place), kernel->y_shape, error);
 }
 
-static Status run_kernels(const Program *program, size_t first, size_t end, State *state, Workspace *workspace,
-                          uint64_t key, uint64_t counter, Error *error) {
+static Status run_kernels(const Program *program, size_t first, size_t end, State *state,
+                          Workspace *workspace, uint64_t key, uint64_t counter, Error *error) {
     for (size_t k = first; k < end; k++) {
         const Kernel *kernel = &program->kernels[k];
         double start = workspace->profile ? seconds_now() : 0;
-        Status status =
-            kernel_run(kernel, workspace->arena, state->data, workspace->arena + program->scratch, key, counter, error);
+        Status status = kernel_run(kernel, workspace->arena, state->data, workspace->arena + program->scratch,
+                                   key, counter, error);
         if (workspace->profile) workspace->seconds[kernel_profile(kernel)] += seconds_now() - start;
         if (status == STATUS_OK && program->debug) status = check_result(kernel, state, workspace, error);
         if (status != STATUS_OK) return status;
@@ -331,20 +356,20 @@ static Status run_kernels(const Program *program, size_t first, size_t end, Stat
     return STATUS_OK;
 }
 
-Status program_begin(const Program *program, State *state, Workspace *workspace, uint64_t key, uint64_t counter,
-                     Error *error) {
+Status program_begin(const Program *program, State *state, Workspace *workspace, uint64_t key,
+                     uint64_t counter, Error *error) {
     if (workspace->numbers < program->arena)
         return error_set(error, STATUS_INVALID, "the workspace was not reserved for this program");
     if (program->debug && check_inputs(program, state, workspace, error) != STATUS_OK) return error->status;
     return run_kernels(program, 0, program->early_count, state, workspace, key, counter, error);
 }
 
-Status program_finish(const Program *program, State *state, Workspace *workspace, uint64_t key, uint64_t counter,
-                      Error *error) {
+Status program_finish(const Program *program, State *state, Workspace *workspace, uint64_t key,
+                      uint64_t counter, Error *error) {
     for (size_t i = 0; i < program->gap_count; i++)
         memset(workspace->arena + program->gaps[i].offset, 0, program->gaps[i].count * sizeof(real));
-    Status status =
-        run_kernels(program, program->early_count, program->kernel_count, state, workspace, key, counter, error);
+    Status status = run_kernels(program, program->early_count, program->kernel_count, state, workspace, key,
+                                counter, error);
     if (status != STATUS_OK) return status;
     for (size_t i = 0; i < program->copy_count; i++) {
         const Copy *copy = &program->copies[i];

@@ -6,7 +6,8 @@
 #include "base/random.h"
 #include "gan/program/internal.h"
 
-/* ---- loops ------------------------------------------------------------------------------------------------------ */
+/* ---- loops
+ * ------------------------------------------------------------------------------------------------------ */
 
 typedef struct {
     real *arena, *state;
@@ -66,7 +67,8 @@ static void spread_runs(const Access *access, size_t start, size_t n, const real
     }
 }
 
-static void sum_runs(const LoopKernels *loops, const Access *access, size_t start, size_t n, const real *tile, real *to) {
+static void sum_runs(const LoopKernels *loops, const Access *access, size_t start, size_t n, const real *tile,
+                     real *to) {
     Walk walk = walk_from(access, start);
     for (size_t done = 0, length; done < n; done += length) {
         length = walk_stretch(&walk, n - done);
@@ -88,7 +90,8 @@ static void spread_periods(size_t period, size_t n, const real *from, real *tile
     }
 }
 
-/* Folds the accumulated tile, whole periods long, into one period: halves are added, as long as there are two. */
+/* Folds the accumulated tile, whole periods long, into one period: halves are added, as long as there are
+ * two. */
 static void fold_periods(const LoopKernels *loops, size_t period, size_t n, real *sums, real *to) {
     if (period == 1) {
         to[0] = (real)loops->sum(n, sums);
@@ -116,8 +119,8 @@ static void loop_begin(const Loop *loop, Memory memory, real **reg, real *scratc
     }
 }
 
-static void loop_tile(const Loop *loop, const LoopKernels *loops, Memory memory, size_t start, size_t n, real **reg,
-                      real *scratch) {
+static void loop_tile(const Loop *loop, const LoopKernels *loops, Memory memory, size_t start, size_t n,
+                      real **reg, real *scratch) {
     for (size_t i = 0; i < loop->input_count; i++) {
         const Spread *input = &loop->inputs[i];
         if (input->kind == SPREAD_FULL)
@@ -125,7 +128,8 @@ static void loop_tile(const Loop *loop, const LoopKernels *loops, Memory memory,
         else if (input->kind == SPREAD_RUNS)
             spread_runs(&input->access, start, n, at(memory, input->place), reg[input->reg]);
     }
-    for (size_t i = 0; i < loop->store_count; i++) reg[loop->stores[i].reg] = at(memory, loop->stores[i].place) + start;
+    for (size_t i = 0; i < loop->store_count; i++)
+        reg[loop->stores[i].reg] = at(memory, loop->stores[i].place) + start;
     for (size_t i = 0; i < loop->instruction_count; i++) {
         const Instruction *in = &loop->instructions[i];
         loops->op[in->op](n, reg[in->y], in->a < 0 ? NULL : reg[in->a], in->b < 0 ? NULL : reg[in->b],
@@ -155,7 +159,8 @@ static void loop_run(const Loop *loop, Memory memory, real *scratch) {
     }
 }
 
-/* ---- movement ------------------------------------------------------------------------------------------------------ */
+/* ---- movement
+ * ------------------------------------------------------------------------------------------------------ */
 
 static void strides_of(Shape shape, int64_t stride[SHAPE_AXES]) {
     int64_t step = 1;
@@ -247,7 +252,9 @@ static void run_amax(const Kernel *k, const real *a, real *y) {
     move_max(&all, a, y);
 }
 
-/* ---- lookup ---------------------------------------------------------------------------------------------------------- */
+/* ---- lookup
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static Status check_rows(const Kernel *k, size_t bad, size_t rows, const real *index, Error *error) {
     if (bad == SIZE_MAX) return STATUS_OK;
@@ -267,7 +274,9 @@ static Status run_scatter(const Kernel *k, const real *values, const real *index
     return check_rows(k, move_scatter(count, width, rows, values, index, y), rows, index, error);
 }
 
-/* ---- matmul -------------------------------------------------------------------------------------------------------------- */
+/* ---- matmul
+ * --------------------------------------------------------------------------------------------------------------
+ */
 
 static void multiply(bool ta, bool tb, int m, int n, int k, const real *a, const real *b, real *y) {
     CBLAS_TRANSPOSE flag_a = ta ? CblasTrans : CblasNoTrans, flag_b = tb ? CblasTrans : CblasNoTrans;
@@ -288,10 +297,12 @@ static void run_matmul(const Kernel *kernel, const real *a, const real *b, real 
         multiply(ta, tb, (int)m, (int)n, (int)k, a + i * m * k, b + i * k * n, y + i * m * n);
 }
 
-/* ---- any kernel ------------------------------------------------------------------------------------------------------------ */
+/* ---- any kernel
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
-Status kernel_run(const Kernel *kernel, real *arena, real *state, real *scratch, uint64_t key, uint64_t counter,
-                  Error *error) {
+Status kernel_run(const Kernel *kernel, real *arena, real *state, real *scratch, uint64_t key,
+                  uint64_t counter, Error *error) {
     Memory memory = {arena, state};
     if (kernel->loop) {
         loop_run(kernel->loop, memory, scratch);

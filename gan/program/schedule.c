@@ -29,7 +29,8 @@ static Node *argument(const Node *node, int i) {
     return (Node *)schedule_base(node->args[i]);
 }
 
-/* ---- what is needed --------------------------------------------------------------------------------------------- */
+/* ---- what is needed
+ * --------------------------------------------------------------------------------------------- */
 
 static void need(Schedule *schedule, const Node *node, bool root) {
     NodeInfo *info = info_of(schedule, schedule_base(node));
@@ -64,7 +65,8 @@ static void need_arguments(Schedule *schedule) {
         if (schedule_leaf(graph_node(schedule->graph, id)->op)) schedule->info[id].root = false;
 }
 
-/* ---- what is stored ----------------------------------------------------------------------------------------------- */
+/* ---- what is stored
+ * ----------------------------------------------------------------------------------------------- */
 
 typedef struct {
     Schedule *schedule;
@@ -128,14 +130,15 @@ static void choose_roots(Schedule *schedule) {
     }
 }
 
-/* ---- which kernel computes it ---------------------------------------------------------------------------------------- */
+/* ---- which kernel computes it
+ * ---------------------------------------------------------------------------------------- */
 
 /* What a root's expression reads, as seen from the kernels there are. */
 typedef struct {
     Schedule *schedule;
-    int64_t count;           /* elements of the loop */
-    int earliest;            /* the first kernel in which everything that is read can be had */
-    const Node *values[32];  /* read as they lie: the first so many */
+    int64_t count;          /* elements of the loop */
+    int earliest;           /* the first kernel in which everything that is read can be had */
+    const Node *values[32]; /* read as they lie: the first so many */
     size_t value_count;
     int needs[2 * BODY_LIMIT]; /* kernels whose results are read */
     size_t need_count;
@@ -160,7 +163,8 @@ static void visit_read(void *context, const Node *value, bool spread) {
     int kernel = info_of(reads->schedule, value)->kernel;
     bool whole = !spread && shape_count(value->shape) == reads->count;
     /* A value of the same loop can be used tile by tile; a sum, or what another op makes, only afterwards. */
-    bool within = whole && kernel >= 0 && schedule_elementwise(value->op) && reads->schedule->groups[kernel].loop &&
+    bool within = whole && kernel >= 0 && schedule_elementwise(value->op) &&
+                  reads->schedule->groups[kernel].loop &&
                   reads->schedule->groups[kernel].count == reads->count;
     int from = within ? kernel : kernel + 1;
     if (from > reads->earliest) reads->earliest = from;
@@ -219,15 +223,16 @@ static Status new_group(Schedule *schedule, Node *root, bool loop, const Reads *
 /* Whether neither a root nor the loop waits for anything new when the root joins it. */
 static bool waits_for_the_same(const Group *group, int index, const Reads *reads) {
     for (size_t i = 0; i < reads->need_count; i++)
-        if (reads->needs[i] != index && !holds(group->needs, group->need_count, reads->needs[i])) return false;
+        if (reads->needs[i] != index && !holds(group->needs, group->need_count, reads->needs[i]))
+            return false;
     if (holds(reads->needs, reads->need_count, index)) return true;
     for (size_t i = 0; i < group->need_count; i++)
         if (!holds(reads->needs, reads->need_count, group->needs[i])) return false;
     return true;
 }
 
-/* Whether a root may be computed in a loop that there is: over as many elements, and touching the same memory.
- * A small loop gains nothing from that, so there nothing is made to wait. */
+/* Whether a root may be computed in a loop that there is: over as many elements, and touching the same
+ * memory. A small loop gains nothing from that, so there nothing is made to wait. */
 static bool fits(const Group *group, int index, const Reads *reads, size_t body) {
     if (!group->loop || group->count != reads->count || group->body + body > GROUP_LIMIT) return false;
     return shares(group, reads) && (reads->count > LOOP_TILE || waits_for_the_same(group, index, reads));
@@ -237,9 +242,11 @@ static bool fits(const Group *group, int index, const Reads *reads, size_t body)
 static Status place_loop_root(Schedule *schedule, Node *root) {
     Reads reads = {.schedule = schedule, .count = loop_count(root)};
     size_t body = schedule_walk(schedule, root, visit_read, &reads) + 1;
-    size_t first = (size_t)reads.earliest > schedule->early_count ? (size_t)reads.earliest : schedule->early_count;
+    size_t first =
+        (size_t)reads.earliest > schedule->early_count ? (size_t)reads.earliest : schedule->early_count;
     for (size_t k = first; !schedule->spec->plain && k < schedule->group_count; k++)
-        if (fits(&schedule->groups[k], (int)k, &reads, body)) return add_root(schedule, k, root, &reads, body);
+        if (fits(&schedule->groups[k], (int)k, &reads, body))
+            return add_root(schedule, k, root, &reads, body);
     return new_group(schedule, root, true, &reads, body);
 }
 
@@ -264,14 +271,16 @@ static Status group_roots(Schedule *schedule, bool early) {
         Node *node = graph_node(schedule->graph, id);
         const NodeInfo *info = &schedule->info[id];
         if (!info->needed || !info->root || info->early != early) continue;
-        Status status = is_loop_root(node) ? place_loop_root(schedule, node) : place_other_root(schedule, node);
+        Status status =
+            is_loop_root(node) ? place_loop_root(schedule, node) : place_other_root(schedule, node);
         if (status != STATUS_OK) return status;
     }
     if (early) schedule->early_count = schedule->group_count;
     return STATUS_OK;
 }
 
-/* ---- the order of running ------------------------------------------------------------------------------------------- */
+/* ---- the order of running
+ * ------------------------------------------------------------------------------------------- */
 
 /* Kernel `to` reads what kernel `from` makes. */
 typedef struct {
@@ -320,7 +329,8 @@ static Edges find_edges(Schedule *schedule) {
 static void depth_first(const Schedule *schedule, const Edges *edges, int *waiting, int *stack, int *order) {
     size_t done = 0, top = 0;
     for (int part = 0; part < 2; part++) {
-        size_t first = part ? schedule->early_count : 0, end = part ? schedule->group_count : schedule->early_count;
+        size_t first = part ? schedule->early_count : 0,
+               end = part ? schedule->group_count : schedule->early_count;
         for (size_t k = end; k-- > first;)
             if (waiting[k] == 0) stack[top++] = (int)k;
         while (top > 0) {
@@ -328,7 +338,8 @@ static void depth_first(const Schedule *schedule, const Edges *edges, int *waiti
             order[done++] = kernel;
             for (size_t i = 0; i < edges->count; i++) {
                 int to = edges->edges[i].to;
-                if (edges->edges[i].from == kernel && --waiting[to] == 0 && (size_t)to < end) stack[top++] = to;
+                if (edges->edges[i].from == kernel && --waiting[to] == 0 && (size_t)to < end)
+                    stack[top++] = to;
             }
         }
     }
@@ -337,13 +348,14 @@ static void depth_first(const Schedule *schedule, const Edges *edges, int *waiti
 static Status reorder(Schedule *schedule) {
     size_t count = schedule->group_count;
     Edges edges = find_edges(schedule);
-    int *numbers = memory_new(3 * count, sizeof *numbers), *order = numbers + 2 * count;
+    int *numbers = memory_new(3 * count, sizeof *numbers);
     Group *groups = memory_new(count, sizeof *groups);
     bool failed = edges.failed || !numbers || !groups;
     if (!failed) {
         for (size_t i = 0; i < edges.count; i++) numbers[edges.edges[i].to]++;
+        int *order = numbers + 2 * count;
         depth_first(schedule, &edges, numbers, numbers + count, order);
-        memcpy(groups, schedule->groups, count * sizeof *groups);
+        for (size_t k = 0; k < count; k++) groups[k] = schedule->groups[k];
         for (size_t k = 0; k < count; k++) {
             schedule->groups[k] = groups[order[k]];
             for (size_t r = 0; r < schedule->groups[k].root_count; r++)
@@ -356,7 +368,8 @@ static Status reorder(Schedule *schedule) {
     return failed ? error_no_memory(schedule->error, "a program's kernels") : STATUS_OK;
 }
 
-/* ---- roots that only their own kernel reads --------------------------------------------------------------------------- */
+/* ---- roots that only their own kernel reads
+ * --------------------------------------------------------------------------- */
 
 typedef struct {
     Schedule *schedule;

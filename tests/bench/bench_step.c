@@ -9,8 +9,8 @@
 
 #include "base/memory.h"
 #include "base/random.h"
-#include "gan/graph/program.h"
 #include "gan/optimizer.h"
+#include "gan/program/program.h"
 
 enum { BATCH = 64, LATENT = 64, SIDE = 32, WARM = 5, COUNTED = 30 };
 
@@ -25,7 +25,8 @@ static void stop(const char *what, const Error *error) {
     exit(1);
 }
 
-/* ---- the two networks -------------------------------------------------------------------------------------------- */
+/* ---- the two networks
+ * -------------------------------------------------------------------------------------------- */
 
 enum { PARAMETERS = 12 };
 typedef struct {
@@ -41,8 +42,9 @@ static Node *parameter(Net *net, Shape shape) {
     return net->parameters[net->count++] = graph_parameter(net->graph, net->group, name, shape);
 }
 
-/* By the batch's own statistics. The variance takes the mean as given, and (mean − given)² away again: the same
- * value and the same derivatives of every order, but two reductions to differentiate instead of three. */
+/* By the batch's own statistics. The variance takes the mean as given, and (mean − given)² away again: the
+ * same value and the same derivatives of every order, but two reductions to differentiate instead of three.
+ */
 static Node *batch_norm(Net *net, Node *x) {
     Graph *g = net->graph;
     Shape shape = node_shape(x), channels = shape_of(1, 1, 1, shape.size[3]);
@@ -92,7 +94,8 @@ static double work_of_discriminator(double width, double channels) {
                 width * 4 * 16);
 }
 
-/* ---- one member ---------------------------------------------------------------------------------------------------- */
+/* ---- one member
+ * ---------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     Graph *d_graph, *g_graph;
@@ -103,7 +106,8 @@ typedef struct {
 
 static void add_gradients(ProgramGradient *pairs, Graph *graph, Node *loss, const Net *net) {
     Node *gradients[PARAMETERS];
-    if (!graph_grad(graph, loss, net->parameters, net->count, gradients)) stop("gradients", graph_error(graph));
+    if (!graph_grad(graph, loss, net->parameters, net->count, gradients))
+        stop("gradients", graph_error(graph));
     for (size_t i = 0; i < net->count; i++) pairs[i] = (ProgramGradient){net->parameters[i], gradients[i]};
 }
 
@@ -126,7 +130,8 @@ static Model model_new(int64_t width, int64_t channels) {
     Node *on_fake = discriminator(&d, graph_input(g, "fake", images), width, channels);
     Node *d_loss = graph_add(g, graph_mean_all(g, graph_softplus(g, graph_neg(g, on_real))),
                              graph_mean_all(g, graph_softplus(g, on_fake)));
-    /* The generator's: softplus(−D(G(z))). Its images are made early, for the discriminator's update to use. */
+    /* The generator's: softplus(−D(G(z))). Its images are made early, for the discriminator's update to use.
+     */
     g = model.g_graph;
     Node *fake = generator(&gg, graph_normal(g, shape_of(BATCH, 1, 1, LATENT)), width, channels);
     Node *judged = discriminator(&gd, fake, width, channels);
@@ -135,18 +140,23 @@ static Model model_new(int64_t width, int64_t channels) {
     add_gradients(d_gradients, model.d_graph, d_loss, &d);
     add_gradients(g_gradients, model.g_graph, g_loss, &gg);
     Error error;
-    if (layout_add_graph(model.layout, model.g_graph, &error) || layout_add_graph(model.layout, model.d_graph, &error) ||
+    if (layout_add_graph(model.layout, model.g_graph, &error) ||
+        layout_add_graph(model.layout, model.d_graph, &error) ||
         layout_add_kind(model.layout, "G", LAYOUT_MOMENT1, &error) ||
         layout_add_kind(model.layout, "G", LAYOUT_MOMENT2, &error) ||
         layout_add_kind(model.layout, "D", LAYOUT_MOMENT1, &error) ||
         layout_add_kind(model.layout, "D", LAYOUT_MOMENT2, &error) || layout_finish(model.layout, &error))
         stop("layout", &error);
     model.d_update = compile(&model, model.d_graph,
-                             &(ProgramSpec){.outputs = (ProgramOutput[]){{"loss", d_loss}}, .output_count = 1,
-                                            .gradients = d_gradients, .gradient_count = d.count});
+                             &(ProgramSpec){.outputs = (ProgramOutput[]){{"loss", d_loss}},
+                                            .output_count = 1,
+                                            .gradients = d_gradients,
+                                            .gradient_count = d.count});
     model.g_update = compile(&model, model.g_graph,
                              &(ProgramSpec){.outputs = (ProgramOutput[]){{"loss", g_loss}, {"fake", fake}},
-                                            .output_count = 2, .gradients = g_gradients, .gradient_count = gg.count,
+                                            .output_count = 2,
+                                            .gradients = g_gradients,
+                                            .gradient_count = gg.count,
                                             .early = fake});
     model.useful = BATCH * (3 * work_of_generator((double)width, (double)channels) +
                             8 * work_of_discriminator((double)width, (double)channels));
@@ -172,7 +182,8 @@ static Trainer trainer_new(const Model *model) {
     Trainer trainer = {.d_space = workspace_new(), .g_space = workspace_new()};
     Error error;
     if (!trainer.d_space || !trainer.g_space) stop("workspace", NULL);
-    if (state_new(&trainer.state, model->layout, &error) || workspace_reserve(trainer.d_space, model->d_update, &error) ||
+    if (state_new(&trainer.state, model->layout, &error) ||
+        workspace_reserve(trainer.d_space, model->d_update, &error) ||
         workspace_reserve(trainer.g_space, model->g_update, &error))
         stop("state", &error);
     /* Vectors are batch norm's gains and biases, in turn; the rest starts as PyTorch starts a convolution. */
@@ -181,13 +192,15 @@ static Trainer trainer_new(const Model *model) {
         if (entry->kind != LAYOUT_PARAMETER) continue;
         real *w = trainer.state.data + entry->offset;
         bool vector = entry->shape.size[0] == 1 && entry->shape.size[1] == 1;
-        bool gain = vector && (strcmp(entry->group, "G") == 0 ? atoi(entry->name + 1) % 3 == 1 : atoi(entry->name + 1) % 3 == 2);
+        bool gain = vector && (strcmp(entry->group, "G") == 0 ? atoi(entry->name + 1) % 3 == 1
+                                                              : atoi(entry->name + 1) % 3 == 2);
         random_uniform(1, i, 0, entry->count, w);
         for (size_t j = 0; j < entry->count; j++)
             w[j] = vector ? (real)gain : (real)((2 * (double)w[j] - 1) * 0.05);
     }
     random_uniform(2, 0, 0, (size_t)shape_count(program_input_shape(model->d_update, 0)),
-                   workspace_input(trainer.d_space, model->d_update, (size_t)program_input_index(model->d_update, "real")));
+                   workspace_input(trainer.d_space, model->d_update,
+                                   (size_t)program_input_index(model->d_update, "real")));
     return trainer;
 }
 
@@ -214,7 +227,8 @@ static void step(Trainer *trainer, const Model *model) {
     Error error;
     const Program *d = model->d_update, *g = model->g_update;
     uint64_t counter = (uint64_t)++trainer->steps;
-    size_t fake_in = (size_t)program_input_index(d, "fake"), fake_out = (size_t)program_output_index(g, "fake");
+    size_t fake_in = (size_t)program_input_index(d, "fake"),
+           fake_out = (size_t)program_output_index(g, "fake");
     if (program_begin(g, &trainer->state, trainer->g_space, 7, counter, &error)) stop("run", &error);
     memcpy(workspace_input(trainer->d_space, d, fake_in), workspace_output(trainer->g_space, g, fake_out),
            (size_t)shape_count(program_input_shape(d, fake_in)) * sizeof(real));
@@ -224,7 +238,9 @@ static void step(Trainer *trainer, const Model *model) {
     optimize(trainer, trainer->g_space, g, "G");
 }
 
-/* ---- timing -------------------------------------------------------------------------------------------------------------- */
+/* ---- timing
+ * --------------------------------------------------------------------------------------------------------------
+ */
 
 static int compare(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
@@ -254,8 +270,9 @@ static void print_profile(Trainer *trainer, const Model *model) {
     printf("   ");
     for (int kind = 0; kind < PROFILE_KINDS; kind++)
         printf(" %s %.1f %%", profile_kind_text((ProfileKind)kind),
-               100 / whole * (workspace_seconds(trainer->d_space, (ProfileKind)kind) +
-                              workspace_seconds(trainer->g_space, (ProfileKind)kind)));
+               100 / whole *
+                   (workspace_seconds(trainer->d_space, (ProfileKind)kind) +
+                    workspace_seconds(trainer->g_space, (ProfileKind)kind)));
     printf(" optimizer %.1f %%\n", 100 / whole * trainer->optimizer_seconds);
     workspace_profile(trainer->d_space, false);
     workspace_profile(trainer->g_space, false);
@@ -270,8 +287,8 @@ static void bench(int64_t width, int64_t channels, bool whole) {
     if (whole) {
         print_profile(&trainer, &model);
         ProgramStats d = program_stats(model.d_update), g = program_stats(model.g_update);
-        printf("    kernels: discriminator %zu for %zu nodes, generator %zu for %zu\n", d.kernels, d.nodes, g.kernels,
-               g.nodes);
+        printf("    kernels: discriminator %zu for %zu nodes, generator %zu for %zu\n", d.kernels, d.nodes,
+               g.kernels, g.nodes);
         printf("    workspace: %.1f + %.1f MB, state %.2f MB\n", (double)d.arena_bytes * 1e-6,
                (double)g.arena_bytes * 1e-6, (double)g.state_bytes * 1e-6);
     }

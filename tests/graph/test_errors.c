@@ -112,6 +112,9 @@ WRONG(transpose_channels, graph_conv_transpose(p->g, p->image, p->kernel, 1, 0))
 WRONG(transpose_pad, graph_conv_transpose(p->g, p->image, graph_input(p->g, "w", shape_of(3, 3, 5, 2)), 1, 5))
 WRONG(transpose_overflow,
       graph_conv_transpose(p->g, p->image, graph_input(p->g, "w", shape_of(3, 3, 5, 2)), INT64_MAX, 0))
+WRONG(transpose_sum_overflow,
+      graph_conv_transpose(p->g, graph_input(p->g, "y", shape_of(1, 1 << 23, 1, 1)),
+                           graph_input(p->g, "w", shape_of(SHAPE_LIMIT, 1, 1, 1)), SHAPE_LIMIT, 0))
 WRONG(gather_scalar, graph_gather(p->g, p->scalar, p->index))
 WRONG(gather_axes, graph_gather(p->g, graph_input(p->g, "t", wide(8)), p->a23))
 WRONG(scatter_shapes, graph_scatter(p->g, p->a23, p->index, 5))
@@ -189,6 +192,7 @@ static const Wrong WRONGS[] = {
      {"conv_transpose", "(2, 6, 6, 2)", "(3, 3, 2, 5)"}},
     {"transposed conv, nothing left", transpose_pad, {"conv_transpose", "pad of 5", "(2, 6, 6, 2)"}},
     {"overflowing transposed conv", transpose_overflow, {"conv_transpose", "stride"}},
+    {"barely overflowing transposed conv", transpose_sum_overflow, {"conv_transpose"}},
     {"gather from a scalar", gather_scalar, {"gather", "scalar"}},
     {"gather, too many axes", gather_axes, {"gather", "8 axes"}},
     {"scatter, other shapes", scatter_shapes, {"scatter", "(2, 3)", "(4)"}},

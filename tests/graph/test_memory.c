@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gan/graph/program.h"
+#include "gan/program/program.h"
 #include "gan/optimizer.h"
 #include "tests/support/alloc.h"
 #include "tests/support/nets.h"

@@ -317,6 +317,10 @@ static Node *times_zero(Graph *graph, Node *a) {
     return graph_scale(graph, a, 0);
 }
 
+static Node *masked(Graph *graph, Node *a) {
+    return graph_mul(graph, graph_uniform(graph, node_shape(a)), graph_step(graph, a));
+}
+
 /* Training lives on seeing NaN: none is lost on the way, and large numbers do not make one. */
 static void test_edges(void **unused) {
     (void)unused;
@@ -371,6 +375,7 @@ static void test_edges(void **unused) {
         {"max", max_of_zero, nan, nan},
         {"min", min_of_zero, nan, nan},
         {"amax", largest, nan, nan},
+        {"a number times step", masked, nan, nan},
         {"a nought times NaN", times_zero, nan, nan},
     };
     enum { LANES = 37 }; /* vectors and their rest */

@@ -22,7 +22,7 @@
 enum { BATCH = 6, WIDTH = 3, CHANNELS = 2, PIXELS = NET_SIZE * NET_SIZE * CHANNELS, ROOM = BATCH * PIXELS };
 static const bool SINGLE = sizeof(real) == sizeof(float);
 /* The largest shift of a number: small, so that no unit of relu crosses its kink. */
-static const double STEP = 1e-6, TOLERANCE = 1e-6;
+static const double STEP = 1e-6, TOLERANCE = 1e-7;
 
 typedef enum { WGAN_GP, R1 } Penalty;
 typedef enum {

@@ -119,7 +119,8 @@ static void update(const Program *program, Workspace *workspace, State *state, c
 typedef struct {
     const Gan *gan;
     State *state;
-    int first, last; /* steps */
+    int first, last;          /* steps */
+    pthread_barrier_t *start; /* NULL: at once */
 } Training;
 
 /* With a workspace of its own, as a worker thread has. */
@@ -129,6 +130,7 @@ static void *train(void *context) {
     Workspace *workspace = workspace_new();
     bool ready = workspace && workspace_reserve(workspace, gan->d.program, NULL) == STATUS_OK &&
                  workspace_reserve(workspace, gan->g.program, NULL) == STATUS_OK;
+    if (training->start) pthread_barrier_wait(training->start);
     for (int step = training->first; ready && step <= training->last; step++) {
         update(gan->d.program, workspace, training->state, "D", step);
         update(gan->g.program, workspace, training->state, "G", step);
@@ -147,8 +149,8 @@ static void test_repetition(void **unused) {
     new_state(&first, gan.layout);
     new_state(&second, gan.layout);
     double start = (double)first.data[3];
-    assert_non_null(train(&(Training){&gan, &first, 1, 4}));
-    assert_non_null(train(&(Training){&gan, &second, 1, 4}));
+    assert_non_null(train(&(Training){&gan, &first, 1, 4, NULL}));
+    assert_non_null(train(&(Training){&gan, &second, 1, 4, NULL}));
     assert_true((double)first.data[3] != start);
     check_same_bits("the second training", second.data, first.data, layout_numbers(gan.layout));
     state_free(&first);
@@ -164,7 +166,7 @@ static void test_compiled_again(void **unused) {
     for (int i = 0; i < 2; i++) {
         open_gan(&gans[i], 3, RIG_FUSED);
         new_state(&states[i], gans[i].layout);
-        assert_non_null(train(&(Training){&gans[i], &states[i], 1, 3}));
+        assert_non_null(train(&(Training){&gans[i], &states[i], 1, 3, NULL}));
     }
     check_same_bits("the second program", states[1].data, states[0].data, layout_numbers(gans[0].layout));
     for (int i = 0; i < 2; i++) {
@@ -175,17 +177,19 @@ static void test_compiled_again(void **unused) {
 
 static void test_two_threads(void **unused) {
     (void)unused;
-    enum { THREADS = 2 };
+    enum { THREADS = 2, LONG = 40 }; /* long enough for them to meet */
     Gan gan;
     State alone, states[THREADS];
     Training trainings[THREADS];
     pthread_t threads[THREADS];
+    pthread_barrier_t start;
+    assert_int_equal(pthread_barrier_init(&start, NULL, THREADS), 0);
     open_gan(&gan, MOST_BATCH, RIG_FUSED);
     new_state(&alone, gan.layout);
-    assert_non_null(train(&(Training){&gan, &alone, 1, 4}));
+    assert_non_null(train(&(Training){&gan, &alone, 1, LONG, NULL}));
     for (int i = 0; i < THREADS; i++) {
         new_state(&states[i], gan.layout);
-        trainings[i] = (Training){&gan, &states[i], 1, 4};
+        trainings[i] = (Training){&gan, &states[i], 1, LONG, &start};
         assert_int_equal(pthread_create(&threads[i], NULL, train, &trainings[i]), 0);
     }
     for (int i = 0; i < THREADS; i++) {
@@ -195,6 +199,7 @@ static void test_two_threads(void **unused) {
         check_same_bits("a thread's training", states[i].data, alone.data, layout_numbers(gan.layout));
         state_free(&states[i]);
     }
+    pthread_barrier_destroy(&start);
     state_free(&alone);
     close_gan(&gan);
 }
@@ -209,11 +214,11 @@ static void test_copied_state(void **unused) {
     open_gan(&gan, 4, RIG_FUSED);
     new_state(&here, gan.layout);
     new_state(&there, gan.layout);
-    assert_non_null(train(&(Training){&gan, &here, 1, 2}));
+    assert_non_null(train(&(Training){&gan, &here, 1, 2, NULL}));
     state_copy(&there, &here);
-    Training rest = {&gan, &there, 3, 5};
+    Training rest = {&gan, &there, 3, 5, NULL};
     assert_int_equal(pthread_create(&thread, NULL, train, &rest), 0);
-    assert_non_null(train(&(Training){&gan, &here, 3, 5}));
+    assert_non_null(train(&(Training){&gan, &here, 3, 5, NULL}));
     assert_int_equal(pthread_join(thread, &result), 0);
     assert_non_null(result);
     check_same_bits("the copy's training", there.data, here.data, layout_numbers(gan.layout));

@@ -3,7 +3,7 @@
 #define BROOD_TESTS_NETS_H
 
 #include "gan/graph/graph.h"
-#include "gan/graph/layout.h"
+#include "gan/program/layout.h"
 #include "tests/support/draw.h"
 
 enum { NET_MOST = 16 };

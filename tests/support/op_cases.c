@@ -15,6 +15,11 @@ static Shape drawn_shape(Draw *draw, int least_rank, int most_rank, int64_t most
     return shape;
 }
 
+/* All the axes there can be, unless sizes are kept small for finite differences. */
+static int most_rank(int64_t most) {
+    return most > 3 ? SHAPE_AXES : 5;
+}
+
 static bool drawn_flag(Draw *draw) {
     return draw_bits(draw) >> 63;
 }
@@ -50,7 +55,7 @@ static void draw_broken_power(Draw *draw, int64_t most, OpInstance *instance) {
 }
 
 static void draw_axes(Draw *draw, int64_t most, OpInstance *instance) {
-    instance->shape[0] = drawn_shape(draw, 1, 5, most);
+    instance->shape[0] = drawn_shape(draw, 1, most_rank(most), most);
     instance->axes = (unsigned)draw_integer(draw, 1, (1 << instance->shape[0].rank) - 1);
 }
 
@@ -62,7 +67,7 @@ static void draw_channels(Draw *draw, int64_t most, OpInstance *instance) {
 }
 
 static void draw_expand(Draw *draw, int64_t most, OpInstance *instance) {
-    instance->target = instance->shape[0] = drawn_shape(draw, 1, 5, most);
+    instance->target = instance->shape[0] = drawn_shape(draw, 1, most_rank(most), most);
     for (int axis = 0; axis < instance->target.rank; axis++)
         if (drawn_flag(draw)) instance->shape[0].size[axis] = 1;
 }
@@ -75,14 +80,14 @@ static void draw_expand_scalar(Draw *draw, int64_t most, OpInstance *instance) {
 static void draw_reshape(Draw *draw, int64_t most, OpInstance *instance) {
     instance->shape[0] = drawn_shape(draw, 0, 4, most);
     Shape *to = &instance->target; /* prime factors dealt out to new axes */
-    *to = drawn_shape(draw, 1, 6, 1);
+    *to = drawn_shape(draw, 1, SHAPE_AXES, 1);
     int64_t left = shape_count(instance->shape[0]);
     for (int64_t prime = 2; left > 1; prime++)
         for (; left % prime == 0; left /= prime) to->size[draw_integer(draw, 0, to->rank - 1)] *= prime;
 }
 
 static void draw_permute(Draw *draw, int64_t most, OpInstance *instance) {
-    instance->shape[0] = drawn_shape(draw, 2, most > 3 ? 6 : 4, most);
+    instance->shape[0] = drawn_shape(draw, 2, most_rank(most), most);
     for (int axis = 0; axis < instance->shape[0].rank; axis++) {
         int other = (int)draw_integer(draw, 0, axis);
         instance->order[axis] = instance->order[other];
@@ -91,7 +96,7 @@ static void draw_permute(Draw *draw, int64_t most, OpInstance *instance) {
 }
 
 static void draw_slice(Draw *draw, int64_t most, OpInstance *instance) {
-    instance->shape[0] = drawn_shape(draw, 1, 5, most);
+    instance->shape[0] = drawn_shape(draw, 1, most_rank(most), most);
     for (int axis = 0; axis < instance->shape[0].rank; axis++) {
         int64_t size = instance->shape[0].size[axis];
         instance->first[axis] = draw_integer(draw, 0, size - 1);

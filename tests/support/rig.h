@@ -3,7 +3,7 @@
 #ifndef BROOD_TESTS_RIG_H
 #define BROOD_TESTS_RIG_H
 
-#include "gan/graph/program.h"
+#include "gan/program/program.h"
 
 enum { RIG_MOST = 32 };
 
@@ -20,7 +20,7 @@ typedef struct {
     Workspace *workspace;
 } Rig;
 
-typedef enum { RIG_FUSED, RIG_PLAIN, RIG_DEBUG, RIG_AVERAGES } RigMode;
+typedef enum { RIG_FUSED, RIG_PLAIN, RIG_LITERAL, RIG_DEBUG, RIG_AVERAGES } RigMode;
 
 void rig_open(Rig *rig); /* an empty graph */
 void rig_close(Rig *rig);
@@ -54,6 +54,7 @@ Node *rig_node(const Rig *rig, Node *node);
 double check_distance(const real *got, const double *expected, size_t count);
 /* Fails with the place of the largest difference when that distance is not below `tolerance`. */
 void check_near(const char *what, const real *got, const double *expected, size_t count, double tolerance);
+/* One NaN is as good as another. */
 void check_same_bits(const char *what, const real *got, const real *expected, size_t count);
 /* Fails unless `text` holds `part`. */
 void check_contains(const char *text, const char *part);

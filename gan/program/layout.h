@@ -2,16 +2,16 @@
  * allocation, in the layout's order. Tensors of one group and kind lie together in a block, so that an
  * optimizer, a copy by parts or an average is one pass over one array. Every tensor starts at a multiple of
  * REAL_LANES numbers; the gaps hold zeros. */
-#ifndef BROOD_GRAPH_LAYOUT_H
-#define BROOD_GRAPH_LAYOUT_H
+#ifndef BROOD_PROGRAM_LAYOUT_H
+#define BROOD_PROGRAM_LAYOUT_H
 
 #include "base/real.h"
 #include "gan/graph/graph.h"
 
 typedef enum {
-    LAYOUT_PARAMETER,         /* what the optimizer changes */
-    LAYOUT_VARIABLE,          /* what assignments change: running statistics, power iteration vectors */
-    LAYOUT_MOMENT1,           /* the optimizer's, shaped like the parameters */
+    LAYOUT_PARAMETER, /* what the optimizer changes */
+    LAYOUT_VARIABLE,  /* what assignments change: running statistics, power iteration vectors */
+    LAYOUT_MOMENT1,   /* the optimizer's, shaped like the parameters */
     LAYOUT_MOMENT2,
     LAYOUT_AVERAGE_PARAMETER, /* moving averages */
     LAYOUT_AVERAGE_VARIABLE,
@@ -43,7 +43,7 @@ Status layout_finish(Layout *layout, Error *error);
 size_t layout_count(const Layout *layout); /* entries */
 const LayoutEntry *layout_entry(const Layout *layout, size_t index);
 const LayoutEntry *layout_find(const Layout *layout, LayoutKind kind, const char *name); /* NULL: none */
-size_t layout_numbers(const Layout *layout);                                             /* a state's length */
+size_t layout_numbers(const Layout *layout); /* a state's length */
 /* Where the block of a group and kind starts, and its length in numbers (0: there is none). */
 size_t layout_block(const Layout *layout, const char *group, LayoutKind kind, size_t *count);
 
@@ -55,7 +55,7 @@ typedef struct {
 
 Status state_new(State *state, const Layout *layout, Error *error); /* all zeros */
 void state_free(State *state);
-void state_copy(State *into, const State *from); /* same layout; one memcpy */
+void state_copy(State *into, const State *from);                           /* same layout; one memcpy */
 real *state_tensor(const State *state, LayoutKind kind, const char *name); /* NULL: no such tensor */
 real *state_block(const State *state, const char *group, LayoutKind kind, size_t *count);
 

@@ -1,10 +1,10 @@
 /* A program is a graph compiled for running: an ordered list of kernels and a plan of one arena. It is made
  * once, never changes, and is shared by all threads; what changes lies in the state (a member's numbers) and
  * in the workspace (a thread's arena). Names bind it to a layout, so that one state serves many programs. */
-#ifndef BROOD_GRAPH_PROGRAM_H
-#define BROOD_GRAPH_PROGRAM_H
+#ifndef BROOD_PROGRAM_PROGRAM_H
+#define BROOD_PROGRAM_PROGRAM_H
 
-#include "gan/graph/layout.h"
+#include "gan/program/layout.h"
 
 typedef struct {
     const char *name; /* of an output */
@@ -29,10 +29,13 @@ typedef struct {
     const ProgramGradient *gradients;
     size_t gradient_count;
     /* What program_begin computes; NULL: nothing. The rest is program_finish's, and may read parameters that
-     * have changed since: so a generator's forward pass serves the discriminator's update and then its own. */
+     * have changed since: so a generator's forward pass serves the discriminator's update and then its own.
+     */
     Node *early;
-    bool read_averages; /* parameters and variables are read from the averages of their group where it has them */
+    bool read_averages; /* parameters and variables are read from the averages of their group where it has
+                           them */
     bool plain;         /* one kernel an op, no buffer used twice: the oracle of the planner and the fuser */
+    bool literal;       /* fused and planned, but no formula simplified: the plain run's bits, but for sums */
     bool debug;         /* plain, and a run stops at the first op that produces a NaN or an infinity */
 } ProgramSpec;
 
@@ -44,12 +47,13 @@ Program *program_new(const Graph *graph, const Layout *layout, const ProgramSpec
 void program_free(Program *program);
 
 typedef struct {
-    size_t nodes;           /* ops that run, leaves left out */
-    size_t kernels;         /* kernels that they were fused into */
-    size_t arena_bytes;     /* workspace that one run needs */
-    size_t state_bytes;     /* the layout's state */
-    size_t parameters;      /* numbers in the parameters that the program reads */
-    double flops;           /* floating-point operations of a run: 2 per multiply-add of conv and matmul, 1 per elementwise op */
+    size_t nodes;       /* ops that run, leaves left out */
+    size_t kernels;     /* kernels that they were fused into */
+    size_t arena_bytes; /* workspace that one run needs */
+    size_t state_bytes; /* the layout's state */
+    size_t parameters;  /* numbers in the parameters that the program reads */
+    double flops;       /* floating-point operations of a run: 2 per multiply-add of conv and matmul, 1 per
+                           elementwise op */
 } ProgramStats;
 ProgramStats program_stats(const Program *program);
 
@@ -84,13 +88,20 @@ Status program_run(const Program *program, State *state, Workspace *workspace, u
                    Error *error);
 
 /* The same in two parts, for programs with an early node. Outputs are whole after the second. */
-Status program_begin(const Program *program, State *state, Workspace *workspace, uint64_t key, uint64_t counter,
-                     Error *error);
-Status program_finish(const Program *program, State *state, Workspace *workspace, uint64_t key, uint64_t counter,
-                      Error *error);
+Status program_begin(const Program *program, State *state, Workspace *workspace, uint64_t key,
+                     uint64_t counter, Error *error);
+Status program_finish(const Program *program, State *state, Workspace *workspace, uint64_t key,
+                      uint64_t counter, Error *error);
 
 /* Time spent by kind of kernel, for benchmarks: switched on per workspace, added up over runs. */
-typedef enum { PROFILE_CONV, PROFILE_MATMUL, PROFILE_LOOP, PROFILE_MOVE, PROFILE_RANDOM, PROFILE_KINDS } ProfileKind;
+typedef enum {
+    PROFILE_CONV,
+    PROFILE_MATMUL,
+    PROFILE_LOOP,
+    PROFILE_MOVE,
+    PROFILE_RANDOM,
+    PROFILE_KINDS
+} ProfileKind;
 const char *profile_kind_text(ProfileKind kind);
 void workspace_profile(Workspace *workspace, bool on);
 double workspace_seconds(const Workspace *workspace, ProfileKind kind);

@@ -1,0 +1,24 @@
+-- Brood's Lua library: local brood = require "brood".
+local graph = require "brood.graph"
+local script = require "brood.script"
+
+local brood = {
+    graph = graph, -- symbolic tensors, gradients, programs
+    grad = graph.grad,
+}
+
+-- Modules that are loaded when they are first used: brood.nn is require "brood.nn".
+local MODULES = { "nn", "context" }
+
+return setmetatable(brood, {
+    __index = function(_, name)
+        for _, module in ipairs(MODULES) do
+            if module == name then
+                brood[name] = require("brood." .. name)
+                return brood[name]
+            end
+        end
+        local near = script.nearest(tostring(name), { "graph", "grad", table.unpack(MODULES) })
+        script.fail(("brood has no '%s'%s"):format(tostring(name), near and (": did you mean '%s'?"):format(near) or ""))
+    end,
+})
