@@ -59,7 +59,7 @@ ISA_avx512   := -march=x86-64-v4 -mprefer-vector-width=512
 SIMD_FLAGS   := $(if $(filter release,$(BUILD)),-O3 -funroll-loops) -fno-trapping-math
 
 library := $(plain:%.c=$(obj)/%.o) $(foreach l,$(levels),$(simd:%.c=$(obj)/%.$(l).o))
-app     := $(patsubst %.c,$(obj)/%.o,$(sort $(wildcard app/*.c)))
+app     := $(patsubst %.c,$(obj)/%.o,$(sort $(wildcard app/*.c app/lua/*.c)))
 
 .PHONY: all
 all: $(if $(strip $(missing)),missing,$(out)/brood)
@@ -149,6 +149,7 @@ $(out)/bench/%: $(obj)/tests/bench/%.o $(out)/libbrood.a
 bench: $(benches)
 	OPENBLAS_NUM_THREADS=1 $(out)/bench/bench_conv
 	OPENBLAS_NUM_THREADS=1 $(out)/bench/bench_step
+	OPENBLAS_NUM_THREADS=1 $(out)/bench/bench_metrics
 # The same step in PyTorch (Debian's python3-torch), turn and turn about.
 bench-torch: $(out)/bench/bench_step
 	sh tests/bench/beside_torch.sh $(out)/bench/bench_step

@@ -28,9 +28,13 @@ AppCommandRun doctor_command; /* doctor.c */
 
 /* Runs the Lua script argv[0] ("-": standard input) with the arguments that follow. The library comes from
  * the folder `library`, or, NULL, from the program. Errors go to standard error. Returns whether the script
- * ran to its end. (lua_script.c) */
+ * ran to its end. (lua/lua_script.c) */
 bool script_main(const char *library, int argc, char **argv);
-/* Prints the stub file of all Lua functions. (lua_binding.c) */
+/* Calls the function that the library's module argv[0] returns, with the arguments that follow; `require` looks
+ * beside the script `beside` first. (lua/lua_script.c) */
+bool script_module(const char *library, const char *beside, int argc, char **argv);
+const char *script_lua_version(void); /* "5.4.4" (lua/lua_script.c) */
+/* Prints the stub file of all Lua functions. (lua/lua_binding.c) */
 void binding_print_stubs(void);
 
 #endif

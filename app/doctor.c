@@ -1,7 +1,6 @@
 /* `brood doctor`: what the program is built of, what the machine offers, and what could be better. */
 #include <cJSON.h>
 #include <cblas.h>
-#include <lua.h>
 #include <png.h>
 #include <sched.h>
 #include <sleef.h>
@@ -122,7 +121,7 @@ static void print_libraries(void) {
     line("BLAS", "%s kernels, %d thread, built with %s", openblas_get_corename(), openblas_get_num_threads(),
          THREADS[parallel >= 0 && parallel <= 2 ? parallel : 0]);
     line("", "(%s)", config);
-    line("Lua", "%s.%s", LUA_VERSION_MAJOR "." LUA_VERSION_MINOR, LUA_VERSION_RELEASE);
+    line("Lua", "%s", script_lua_version());
     line("libpng", "%s", png_get_libpng_ver(NULL));
     line("zlib", "%s", zlibVersion());
     line("SQLite", "%s", sqlite3_libversion());

@@ -16,9 +16,14 @@ typedef struct {
     const char *details;
 } Command;
 
-static AppCommandRun help_command, lua_command, lua_stubs_command;
+static AppCommandRun help_command, run_experiment, check_experiment, lua_command, lua_stubs_command;
 
 static const Command COMMANDS[] = {
+    {"run", "SCRIPT [DIRECTORY]", "run an experiment", 1, 2, run_experiment,
+     "The script returns brood.experiment { ... }. What becomes of it is kept in the directory, by default the\n"
+     "next free one of runs/00001-NAME, runs/00002-NAME, ...: a log, pictures of the data and of what the generator\n"
+     "makes of the same latent vectors, round after round."},
+    {"check", "SCRIPT", "build an experiment, and print what it is made of, without training", 1, 1, check_experiment, NULL},
     {"lua", "FILE [ARGUMENT...]", "run a Lua script", 1, -1, lua_command,
      "The script finds its arguments in `arg` and in `...`, as with the plain Lua interpreter. `require` "
      "looks\n"
@@ -103,6 +108,22 @@ static bool has_library(const char *folder) {
     struct stat status;
     int used = snprintf(path, sizeof path, "%s/brood", folder);
     return used > 0 && used < (int)sizeof path && stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+/* The commands that work on an experiment are functions of the Lua library. */
+static int module_command(const AppOptions *options, const char *module, int argc, char **argv) {
+    if (options->scripts && !has_library(options->scripts))
+        return app_fail(EXIT_USAGE, "--scripts %s: there is no folder 'brood' in it", options->scripts);
+    argv[0] = (char *)module;
+    return script_module(options->scripts, argv[1], argc, argv) ? EXIT_FINE : EXIT_FAILED;
+}
+
+static int run_experiment(const AppOptions *options, int argc, char **argv) {
+    return module_command(options, "brood.command_run", argc, argv);
+}
+
+static int check_experiment(const AppOptions *options, int argc, char **argv) {
+    return module_command(options, "brood.command_check", argc, argv);
 }
 
 static int lua_command(const AppOptions *options, int argc, char **argv) {

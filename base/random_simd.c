@@ -65,7 +65,7 @@ typedef real Reals __attribute__((vector_size(VECTOR)));
 typedef real Reals;
 #endif
 
-/* ---- words -------------------------------------------------------------------------------------------- */
+/* ---- words --------------------------------------------------------------------------------------------- */
 #ifdef VECTOR
 enum { LANES = VECTOR / sizeof(uint64_t) };
 
@@ -125,7 +125,7 @@ static void words(uint64_t key, uint64_t counter, uint64_t block, size_t count, 
 }
 #endif
 
-/* ---- numbers ------------------------------------------------------------------------------------------ */
+/* ---- numbers ------------------------------------------------------------------------------------------- */
 static void uniform(const uint32_t *restrict words_in, size_t count, real *restrict out) {
     for (size_t i = 0; i < count; i++) out[i] = (real)(int32_t)(words_in[i] >> 8) * (real)0x1p-24;
 }

@@ -20,7 +20,7 @@ check() {
     includes metrics 'base|gan|metrics'
     includes pbt 'base|pbt'
     grep -lE '#include *[<"](lua|lauxlib|lualib)' $(files base gan metrics pbt app) /dev/null |
-        grep -v '^app/lua_' | complain "Lua's headers outside app/lua_*"
+        grep -v '^app/lua/' | complain "Lua's headers outside app/lua/"
     grep -nE '(^|[^a-z_])(printf|puts|perror|exit|abort) *\(' $(files base gan metrics pbt) /dev/null |
         grep -vE 'format\(printf' | complain 'printing or exiting outside app/'
     too_long

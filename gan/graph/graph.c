@@ -36,8 +36,7 @@ void graph_free(Graph *graph) {
     memory_free(graph);
 }
 
-/* ---- errors
- * ------------------------------------------------------------------------------------------------ */
+/* ---- errors -------------------------------------------------------------------------------------------- */
 
 const Error *graph_error(const Graph *graph) {
     return graph->error.status == STATUS_OK ? NULL : &graph->error;
@@ -70,8 +69,7 @@ bool node_all(Graph *graph, Node *a, Node *b) {
     return true;
 }
 
-/* ---- texts
- * --------------------------------------------------------------------------------------------------- */
+/* ---- texts --------------------------------------------------------------------------------------------- */
 
 /* The graph's own copy of a text; sources repeat for many nodes, so the latest copies are looked at first. */
 static const char *keep_text(Graph *graph, const char *text) {
@@ -109,8 +107,7 @@ bool graph_simplifies(const Graph *graph) {
     return graph->simplifies;
 }
 
-/* ---- nodes
- * --------------------------------------------------------------------------------------------------- */
+/* ---- nodes --------------------------------------------------------------------------------------------- */
 
 static size_t bucket_of(Op op, const Shape *shape, const Node *a, const Node *b, const NodeDetail *detail) {
     uint64_t hash = 1469598103934665603u ^ (uint64_t)op;
@@ -163,8 +160,7 @@ Node *graph_node(const Graph *graph, int id) {
     return graph->nodes[id];
 }
 
-/* ---- leaves
- * --------------------------------------------------------------------------------------------------- */
+/* ---- leaves -------------------------------------------------------------------------------------------- */
 
 static const char *leaf_kind(Op op) {
     return op == OP_INPUT ? "input" : op == OP_PARAMETER ? "parameter" : "variable";
@@ -257,8 +253,7 @@ Node *node_rebuild(Graph *graph, const Node *node, Node *a, Node *b) {
     }
 }
 
-/* ---- looking
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- looking ------------------------------------------------------------------------------------------- */
 
 bool node_constant(const Node *node, double *value) {
     while (node->op == OP_EXPAND || node->op == OP_RESHAPE) node = node->args[0];

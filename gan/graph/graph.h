@@ -42,8 +42,7 @@ Node *graph_constant(Graph *graph, double value); /* a scalar */
 Node *graph_normal(Graph *graph, Shape shape);
 Node *graph_uniform(Graph *graph, Shape shape); /* [0, 1) */
 
-/* ---- arithmetic: equal shapes, or a scalar with anything ------------------------------------------------
- */
+/* ---- arithmetic: equal shapes, or a scalar with anything ----------------------------------------------- */
 Node *graph_add(Graph *graph, Node *a, Node *b);
 Node *graph_sub(Graph *graph, Node *a, Node *b);
 Node *graph_mul(Graph *graph, Node *a, Node *b);
@@ -55,8 +54,7 @@ Node *graph_pow(Graph *graph, Node *a, double exponent);
 Node *graph_square(Graph *graph, Node *a);
 Node *graph_sqrt(Graph *graph, Node *a);
 
-/* ---- one at a time --------------------------------------------------------------------------------------
- */
+/* ---- one at a time ------------------------------------------------------------------------------------- */
 Node *graph_exp(Graph *graph, Node *a);
 Node *graph_log(Graph *graph, Node *a);
 Node *graph_tanh(Graph *graph, Node *a);
@@ -83,8 +81,7 @@ Node *graph_mean_all(Graph *graph, Node *a);
  */
 Node *graph_expand(Graph *graph, Node *a, Shape shape);
 
-/* ---- movement -------------------------------------------------------------------------------------------
- */
+/* ---- movement ------------------------------------------------------------------------------------------ */
 Node *graph_reshape(Graph *graph, Node *a, Shape shape);
 Node *graph_permute(Graph *graph, Node *a, const int *order); /* axis i of the result is order[i] of a */
 Node *graph_slice(Graph *graph, Node *a, const int64_t *first,
@@ -92,8 +89,7 @@ Node *graph_slice(Graph *graph, Node *a, const int64_t *first,
 Node *graph_pad(Graph *graph, Node *a, const int64_t *before, const int64_t *after); /* with zeros */
 Node *graph_concat(Graph *graph, Node *const *parts, size_t count, int axis);
 
-/* ---- images (batch, height, width, channels) --------------------------------------------------------------
- */
+/* ---- images (batch, height, width, channels) ----------------------------------------------------------- */
 Node *graph_upsample(Graph *graph, Node *a,
                      int64_t factor); /* each pixel becomes factor × factor equal ones */
 Node *graph_poolsum(Graph *graph, Node *a, int64_t factor); /* sums of factor × factor blocks; its adjoint */
@@ -105,8 +101,7 @@ Node *graph_conv(Graph *graph, Node *x, Node *w, int64_t stride, int64_t pad);
  */
 Node *graph_conv_transpose(Graph *graph, Node *y, Node *w, int64_t stride, int64_t pad);
 
-/* ---- lookup and linear algebra ----------------------------------------------------------------------------
- */
+/* ---- lookup and linear algebra ------------------------------------------------------------------------- */
 /* table (rows, …), index of any shape holding row numbers 0 .. rows − 1 → index's shape, then table's other
  * axes. */
 Node *graph_gather(Graph *graph, Node *table, Node *index);
@@ -115,14 +110,12 @@ Node *graph_scatter(Graph *graph, Node *values, Node *index, int64_t rows);
 /* (m, k) × (k, n) → (m, n), or with a leading batch axis on both; a flag reads that factor transposed. */
 Node *graph_matmul(Graph *graph, Node *a, Node *b, bool transpose_a, bool transpose_b);
 
-/* ---- differentiation --------------------------------------------------------------------------------------
- */
+/* ---- differentiation ----------------------------------------------------------------------------------- */
 /* gradients[i] = d y / d xs[i], shaped like xs[i]. `y` is a scalar (one element). An x on which y does not
  * depend is an error. Returns false and leaves the error in the graph. */
 bool graph_grad(Graph *graph, Node *y, Node *const *xs, size_t count, Node **gradients);
 
-/* ---- looking at nodes
- * -------------------------------------------------------------------------------------- */
+/* ---- looking at nodes ---------------------------------------------------------------------------------- */
 Shape node_shape(const Node *node);
 Op node_op(const Node *node);
 const char *node_name(const Node *node);  /* of a leaf; NULL for others */

@@ -30,8 +30,7 @@ static Node *unary(Graph *graph, Op op, Node *a) {
     return node_all(graph, a, a) ? node_make(graph, op, a->shape, a, NULL, NULL) : NULL;
 }
 
-/* ---- add
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- add ----------------------------------------------------------------------------------------------- */
 
 /* A known number goes last, otherwise the older node goes first: equal sums become one node. */
 static void order(Node **a, Node **b) {
@@ -69,8 +68,7 @@ Node *graph_offset(Graph *graph, Node *a, double term) {
     return node_all(graph, a, a) ? graph_add(graph, a, constant_like(graph, a, term)) : NULL;
 }
 
-/* ---- mul
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- mul ----------------------------------------------------------------------------------------------- */
 
 /* Factors that are broadcast alike are multiplied before they are broadcast: (x·E(p))·E(q) is x·E(p·q),
  * and a number goes into the broadcast, too. NULL: nothing to gather. */
@@ -150,8 +148,7 @@ Node *graph_div(Graph *graph, Node *a, Node *b) {
     return graph_mul(graph, a, graph_pow(graph, b, -1));
 }
 
-/* ---- pow
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- pow ----------------------------------------------------------------------------------------------- */
 
 Node *graph_pow(Graph *graph, Node *a, double exponent) {
     if (!node_all(graph, a, a)) return NULL;
@@ -181,8 +178,7 @@ Node *graph_sqrt(Graph *graph, Node *a) {
     return graph_pow(graph, a, 0.5);
 }
 
-/* ---- transcendental
- * ------------------------------------------------------------------------------------------- */
+/* ---- transcendental ------------------------------------------------------------------------------------ */
 
 Node *graph_exp(Graph *graph, Node *a) {
     return unary(graph, OP_EXP, a);
@@ -227,8 +223,7 @@ Node *grad_softplus(Graph *graph, Node *node, Node *g, int argument) {
     return graph_mul(graph, g, graph_sigmoid(graph, node->args[argument]));
 }
 
-/* ---- kinks: all are built from step, whose gradient is zero
- * ------------------------------------------------------ */
+/* ---- kinks: all are built from step, whose gradient is zero -------------------------------------------- */
 
 Node *graph_step(Graph *graph, Node *a) {
     return unary(graph, OP_STEP, a);

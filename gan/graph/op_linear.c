@@ -4,8 +4,7 @@
 
 #include "gan/graph/node.h"
 
-/* ---- lookup
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- lookup -------------------------------------------------------------------------------------------- */
 
 /* The axes of `head`, then those of `tail` after its first one. */
 static bool join_shapes(Shape head, Shape tail, Shape *joined) {
@@ -50,8 +49,7 @@ Node *grad_scatter(Graph *graph, Node *node, Node *g, int argument) {
     return argument == 0 ? graph_gather(graph, g, node->args[1]) : NULL;
 }
 
-/* ---- matmul
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- matmul -------------------------------------------------------------------------------------------- */
 
 Node *graph_matmul(Graph *graph, Node *a, Node *b, bool transpose_a, bool transpose_b) {
     if (!node_all(graph, a, b)) return NULL;
@@ -91,8 +89,7 @@ Node *grad_matmul(Graph *graph, Node *node, Node *g, int argument) {
     return tb ? graph_matmul(graph, g, a, true, ta) : graph_matmul(graph, a, g, !ta, false);
 }
 
-/* ---- convolution
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- convolution --------------------------------------------------------------------------------------- */
 
 static bool conv_arguments(Graph *graph, const char *what, Node *image, Node *w, int64_t stride,
                            int64_t pad) {

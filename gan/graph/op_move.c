@@ -4,8 +4,7 @@
 
 #include "gan/graph/node.h"
 
-/* ---- reshape
- * --------------------------------------------------------------------------------------------------- */
+/* ---- reshape ------------------------------------------------------------------------------------------- */
 
 Node *graph_reshape(Graph *graph, Node *a, Shape shape) {
     if (!node_all(graph, a, a)) return NULL;
@@ -24,8 +23,7 @@ Node *grad_reshape(Graph *graph, Node *node, Node *g, int argument) {
     return graph_reshape(graph, g, node->args[argument]->shape);
 }
 
-/* ---- permute
- * --------------------------------------------------------------------------------------------------- */
+/* ---- permute ------------------------------------------------------------------------------------------- */
 
 Node *graph_permute(Graph *graph, Node *a, const int *order) {
     if (!node_all(graph, a, a)) return NULL;
@@ -52,8 +50,7 @@ Node *grad_permute(Graph *graph, Node *node, Node *g, int argument) {
     return graph_permute(graph, g, inverse);
 }
 
-/* ---- slice and pad
- * ----------------------------------------------------------------------------------------------- */
+/* ---- slice and pad ------------------------------------------------------------------------------------- */
 
 Node *graph_slice(Graph *graph, Node *a, const int64_t *first, const int64_t *count) {
     if (!node_all(graph, a, a)) return NULL;
@@ -132,9 +129,7 @@ Node *graph_concat(Graph *graph, Node *const *parts, size_t count, int axis) {
     return joined;
 }
 
-/* ---- images
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- images -------------------------------------------------------------------------------------------- */
 
 static bool image(Graph *graph, const char *what, Node *a, int64_t factor) {
     if (!node_all(graph, a, a)) return false;

@@ -35,8 +35,7 @@ static Node *reduction(Graph *graph, Op op, Node *a, unsigned axes, Shape shape)
     return node_make(graph, op, shape, a, NULL, &detail);
 }
 
-/* ---- sum
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- sum ----------------------------------------------------------------------------------------------- */
 
 /* If all values of `a` along `axes` are equal, the node that holds each once (its summed axes have size 1).
  */
@@ -118,8 +117,7 @@ Node *graph_mean_all(Graph *graph, Node *a) {
     return graph_reshape(graph, graph_mean(graph, a, all_axes(a)), shape_scalar());
 }
 
-/* ---- amax
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- amax ---------------------------------------------------------------------------------------------- */
 
 Node *graph_amax(Graph *graph, Node *a, unsigned axes) {
     Shape shape;
@@ -127,8 +125,7 @@ Node *graph_amax(Graph *graph, Node *a, unsigned axes) {
     return axes ? reduction(graph, OP_AMAX, a, axes, shape) : graph_detach(graph, a);
 }
 
-/* ---- expand
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- expand -------------------------------------------------------------------------------------------- */
 
 Node *graph_expand(Graph *graph, Node *a, Shape shape) {
     if (!node_all(graph, a, a)) return NULL;

@@ -336,9 +336,8 @@ static void gather_x(const ConvSizes *s, const real *y, const real *w, real *x, 
 
 /* ---- conv_x, scattered -------------------------------------------------------------------------------- */
 
-/* With few channels
- * of x most lanes of a gathered product would be empty. Instead a product gives, for each pixel of y, all the
- * numbers that it adds to its window, and then the windows are added up. */
+/* With few channels of x most lanes of a gathered product would be empty. Instead a product gives, for each
+ * pixel of y, all the numbers that it adds to its window, and then the windows are added up. */
 
 typedef struct {
     Grid grid; /* of a chunk of windows */
@@ -403,9 +402,8 @@ static void scatter_x(const ConvSizes *s, const real *y, const real *w, real *x,
 
 /* ---- few channels of y -------------------------------------------------------------------------------- */
 
-/* With stride 1
- * convolution by w is the transposed convolution by w turned around, with the channels of x and y in each
- * other's place. So few channels of y are treated as few channels of x. */
+/* With stride 1 convolution by w is the transposed convolution by w turned around, with the channels of x and
+ * y in each other's place. So few channels of y are treated as few channels of x. */
 
 static ConvSizes sizes_turned(const ConvSizes *s) {
     return sizes_of(&(ConvShape){.batch = (int64_t)s->batch,

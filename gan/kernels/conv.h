@@ -1,8 +1,9 @@
 /* Convolution, as three faces of one trilinear form T(x, w, y) = <conv(x, w), y>. Each face computes the
  * gradient of T with respect to one of the three tensors from the other two:
  *
- *     conv_y   y[b,i,j,cy]     = sum over di, dj, cx of x[b, i·stride + di − pad, j·stride + dj − pad, cx] · w[di,dj,cx,cy]
- *     conv_x   the adjoint in x: the transposed convolution, and the gradient with respect to the input
+ *     conv_y   y[b,i,j,cy] = sum over di, dj, cx of x[b, i·s + di − p, j·s + dj − p, cx] · w[di,dj,cx,cy],
+ *              where s is the stride and p the pad
+ *     conv_x   the adjoint in x: the transposed convolution, the gradient with respect to the input
  *     conv_w   the adjoint in w: the gradient with respect to the weights
  *
  * Layouts: x (batch, x_height, x_width, x_channels), y (batch, y_height, y_width, y_channels),
@@ -11,8 +12,8 @@
  * REAL_ALIGNMENT, of any content before and after, apart from the tensors.
  *
  * The same arguments give the same bits at one instruction set level; levels differ by rounding. A NaN or an
- * infinity reaches all that it touches. Padding is summed as zeros: where it meets an infinity or a NaN of the
- * other factor (of w in conv_y and conv_x, of y in conv_w), the sum is NaN. */
+ * infinity reaches all that it touches. Padding is summed as zeros: where it meets an infinity or a NaN of
+ * the other factor (of w in conv_y and conv_x, of y in conv_w), the sum is NaN. */
 #ifndef BROOD_KERNELS_CONV_H
 #define BROOD_KERNELS_CONV_H
 

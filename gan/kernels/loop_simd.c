@@ -40,8 +40,7 @@ LOOP(loop_select, SELECT(a[i], s, t))
 LOOP(loop_leaky, a[i] * (a[i] > 0 ? s : t))
 LOOP(loop_mask, b[i] * SELECT(a[i], s, t))
 
-/* ---- with SLEEF
- * ------------------------------------------------------------------------------------------------ */
+/* ---- with SLEEF ---------------------------------------------------------------------------------------- */
 
 static inline Vector all(real number) {
     return number - (Vector){0};
@@ -99,8 +98,7 @@ static void loop_pow(size_t n, real *y, const real *a, const real *b, const real
     for (size_t j = 0; i + j < n; j++) y[i + j] = rest.number[j];
 }
 
-/* ---- sums
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- sums ---------------------------------------------------------------------------------------------- */
 
 static void loop_accumulate(size_t n, real *sum, const real *a) {
 #pragma GCC ivdep

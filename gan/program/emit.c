@@ -19,8 +19,7 @@ typedef struct {
 
 static int emit(Emitter *e, const Node *node);
 
-/* ---- registers and instructions
- * ------------------------------------------------------------------------------- */
+/* ---- registers and instructions ------------------------------------------------------------------------ */
 
 static int new_register(Emitter *e, RegisterKind kind) {
     if (e->registers == LOOP_REGISTERS) e->failed = true; /* cannot be: a group's size is bounded */
@@ -51,8 +50,7 @@ static int instruction(Emitter *e, LoopOp op, int a, int b, int c, double s, dou
     return y;
 }
 
-/* ---- how a smaller tensor lies along the loop
- * -------------------------------------------------------------------- */
+/* ---- how a smaller tensor lies along the loop ---------------------------------------------------------- */
 
 /* `small` has the rank of `large`, and size 1 where it is spread. */
 static Access access_of(Shape large, Shape small) {
@@ -118,8 +116,7 @@ static void choose_tile(Loop *loop) {
     if (loop->tile > loop->count) loop->tile = loop->count;
 }
 
-/* ---- values from outside
- * -------------------------------------------------------------------------------------------- */
+/* ---- values from outside ------------------------------------------------------------------------------- */
 
 static int input(Emitter *e, Spread spread, RegisterKind kind) {
     Loop *loop = e->loop;
@@ -139,8 +136,7 @@ static int emit_expand(Emitter *e, const Node *node) {
     }
     return input(e, spread, REGISTER_HELD);
 }
-/* ---- patterns: several nodes that are one instruction, to the same bits
- * ------------------------------------------------ */
+/* ---- patterns: several nodes that are one instruction, to the same bits -------------------------------- */
 
 static bool unstored(const Emitter *e, const Node *node) {
     return !e->schedule->info[node->id].root && !schedule_leaf(node->op);
@@ -226,9 +222,7 @@ static int emit_pow(Emitter *e, const Node *node) {
     return instruction(e, op, emit(e, base(node, 0)), -1, -1, p, 0);
 }
 
-/* ---- any node
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- any node ------------------------------------------------------------------------------------------ */
 
 static int emit_unary(Emitter *e, LoopOp op, const Node *node) {
     return instruction(e, op, emit(e, base(node, 0)), -1, -1, 0, 0);
@@ -287,8 +281,7 @@ static void emit_root(Emitter *e, const Node *root) {
         loop->stores[loop->store_count++] = (Spread){.node = root, .kind = SPREAD_FULL, .reg = reg};
 }
 
-/* ---- numbering the registers: as few tiles as can be
- * --------------------------------------------------------------------- */
+/* ---- numbering the registers: as few tiles as can be --------------------------------------------------- */
 
 static void find_last_uses(const Loop *loop, size_t last[LOOP_REGISTERS]) {
     for (int r = 0; r < LOOP_REGISTERS; r++) last[r] = 0;

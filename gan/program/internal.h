@@ -25,8 +25,7 @@ enum {
     GROUP_LIMIT = 64      /* nodes in one loop */
 };
 
-/* ---- places
- * ------------------------------------------------------------------------------------------------ */
+/* ---- places -------------------------------------------------------------------------------------------- */
 
 typedef enum { PLACE_NONE, PLACE_ARENA, PLACE_STATE } PlaceKind;
 typedef struct {
@@ -34,8 +33,7 @@ typedef struct {
     size_t offset; /* in numbers */
 } Place;
 
-/* ---- loops
- * ------------------------------------------------------------------------------------------------- */
+/* ---- loops --------------------------------------------------------------------------------------------- */
 
 /* How a smaller tensor lies along the elements of a loop: element i of the loop belongs to element
  * Σ index[axis]·stride[axis] of the tensor. Neighbouring axes are joined where they can be. */
@@ -85,8 +83,7 @@ static inline size_t loop_stride(const Loop *loop) {
     return (loop->tile + REAL_LANES - 1) / REAL_LANES * REAL_LANES + 3 * REAL_LANES;
 }
 
-/* ---- kernels
- * ------------------------------------------------------------------------------------------------ */
+/* ---- kernels ------------------------------------------------------------------------------------------- */
 
 typedef struct {
     Op op; /* OP_COUNT: a loop */
@@ -143,8 +140,7 @@ struct Workspace {
     double seconds[PROFILE_KINDS];
 };
 
-/* ---- the schedule: what compilation knows of each node
- * ------------------------------------------------------- */
+/* ---- the schedule: what compilation knows of each node ------------------------------------------------- */
 
 typedef struct {
     bool needed;

@@ -163,8 +163,7 @@ size_t layout_block(const Layout *layout, const char *group, LayoutKind kind, si
     return block ? block->offset[kind] : 0;
 }
 
-/* ---- states
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- states -------------------------------------------------------------------------------------------- */
 
 Status state_new(State *state, const Layout *layout, Error *error) {
     state->layout = layout;

@@ -47,8 +47,7 @@ static Place reserve(Plan *plan, size_t numbers) {
     return place;
 }
 
-/* ---- leaves
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- leaves -------------------------------------------------------------------------------------------- */
 
 static Status place_state_leaf(Plan *plan, const Node *node) {
     const Layout *layout = plan->schedule->layout;
@@ -91,8 +90,7 @@ static Status place_leaves(Plan *plan) {
     return STATUS_OK;
 }
 
-/* ---- gradients
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- gradients ----------------------------------------------------------------------------------------- */
 
 static Status copy_value(Plan *plan, Place from, Place to, size_t count) {
     Program *program = plan->program;
@@ -176,9 +174,7 @@ static Status find_gaps(Plan *plan) {
     return STATUS_OK;
 }
 
-/* ---- buffers
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- buffers ------------------------------------------------------------------------------------------- */
 
 static Status make_buffers(Plan *plan) {
     Schedule *schedule = plan->schedule;
@@ -219,9 +215,7 @@ static void find_lifetimes(Plan *plan) {
         needed_until(plan, spec->gradients[i].gradient, plan->end);
 }
 
-/* ---- in place
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- in place ------------------------------------------------------------------------------------------ */
 
 static int representative(const Plan *plan, int index) {
     while (plan->buffers[index].same_as >= 0) index = plan->buffers[index].same_as;
@@ -267,9 +261,7 @@ static void share_in_place(Plan *plan, size_t k) {
     }
 }
 
-/* ---- the arena
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- the arena ----------------------------------------------------------------------------------------- */
 
 static bool overlap_in_time(const Buffer *a, const Buffer *b) {
     return a->first <= b->last && b->first <= a->last;
@@ -320,9 +312,7 @@ static Status place_buffers(Plan *plan) {
     return STATUS_OK;
 }
 
-/* ---- results
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* ---- results ------------------------------------------------------------------------------------------- */
 
 static Place place_of(const Plan *plan, const Node *node) {
     return info_of(plan, schedule_base(node))->place;
@@ -370,9 +360,7 @@ static Status place_assignments(Plan *plan) {
     return STATUS_OK;
 }
 
-/* ---- kernels
- * -----------------------------------------------------------------------------------------------------------------
- */
+/* ---- kernels ------------------------------------------------------------------------------------------- */
 
 static void place_loop(Plan *plan, Loop *loop) {
     for (size_t i = 0; i < loop->input_count; i++)

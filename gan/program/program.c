@@ -10,8 +10,7 @@
 #include "base/memory.h"
 #include "gan/program/internal.h"
 
-/* ---- compiling
- * -------------------------------------------------------------------------------------------------- */
+/* ---- compiling ----------------------------------------------------------------------------------------- */
 
 static Status check_node(const Graph *graph, const Node *node, const char *what, const char *name,
                          Error *error) {
@@ -187,8 +186,7 @@ void program_free(Program *program) {
     memory_free(program);
 }
 
-/* ---- looking
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- looking ------------------------------------------------------------------------------------------- */
 
 ProgramStats program_stats(const Program *program) {
     return program->stats;
@@ -232,8 +230,7 @@ int program_output_index(const Program *program, const char *name) {
     return find_port(program->outputs, program->output_count, name);
 }
 
-/* ---- workspaces
- * --------------------------------------------------------------------------------------------------- */
+/* ---- workspaces ---------------------------------------------------------------------------------------- */
 
 Workspace *workspace_new(void) {
     return memory_new(1, sizeof(Workspace));
@@ -293,8 +290,7 @@ double workspace_seconds(const Workspace *workspace, ProfileKind kind) {
     return workspace->seconds[kind];
 }
 
-/* ---- running
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- running ------------------------------------------------------------------------------------------- */
 
 static double seconds_now(void) {
     struct timespec now;

@@ -6,8 +6,7 @@
 #include "base/random.h"
 #include "gan/program/internal.h"
 
-/* ---- loops
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- loops --------------------------------------------------------------------------------------------- */
 
 typedef struct {
     real *arena, *state;
@@ -67,6 +66,15 @@ static void spread_runs(const Access *access, size_t start, size_t n, const real
     }
 }
 
+/* Short stretches, such as an image's channels, are not worth a call. */
+static double sum_stretch(const LoopKernels *loops, size_t n, const real *tile) {
+    enum { SHORT = 32 };
+    if (n > SHORT) return loops->sum(n, tile);
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)tile[i];
+    return sum;
+}
+
 static void sum_runs(const LoopKernels *loops, const Access *access, size_t start, size_t n, const real *tile,
                      real *to) {
     Walk walk = walk_from(access, start);
@@ -75,7 +83,7 @@ static void sum_runs(const LoopKernels *loops, const Access *access, size_t star
         if (access->stride[access->rank - 1])
             loops->accumulate(length, to + walk.element, tile + done);
         else
-            to[walk.element] += (real)loops->sum(length, tile + done);
+            to[walk.element] += (real)sum_stretch(loops, length, tile + done);
         walk_on(&walk, length);
     }
 }
@@ -159,8 +167,7 @@ static void loop_run(const Loop *loop, Memory memory, real *scratch) {
     }
 }
 
-/* ---- movement
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- movement ------------------------------------------------------------------------------------------ */
 
 static void strides_of(Shape shape, int64_t stride[SHAPE_AXES]) {
     int64_t step = 1;
@@ -252,9 +259,7 @@ static void run_amax(const Kernel *k, const real *a, real *y) {
     move_max(&all, a, y);
 }
 
-/* ---- lookup
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- lookup -------------------------------------------------------------------------------------------- */
 
 static Status check_rows(const Kernel *k, size_t bad, size_t rows, const real *index, Error *error) {
     if (bad == SIZE_MAX) return STATUS_OK;
@@ -274,9 +279,7 @@ static Status run_scatter(const Kernel *k, const real *values, const real *index
     return check_rows(k, move_scatter(count, width, rows, values, index, y), rows, index, error);
 }
 
-/* ---- matmul
- * --------------------------------------------------------------------------------------------------------------
- */
+/* ---- matmul -------------------------------------------------------------------------------------------- */
 
 static void multiply(bool ta, bool tb, int m, int n, int k, const real *a, const real *b, real *y) {
     CBLAS_TRANSPOSE flag_a = ta ? CblasTrans : CblasNoTrans, flag_b = tb ? CblasTrans : CblasNoTrans;
@@ -297,9 +300,7 @@ static void run_matmul(const Kernel *kernel, const real *a, const real *b, real 
         multiply(ta, tb, (int)m, (int)n, (int)k, a + i * m * k, b + i * k * n, y + i * m * n);
 }
 
-/* ---- any kernel
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- any kernel ---------------------------------------------------------------------------------------- */
 
 Status kernel_run(const Kernel *kernel, real *arena, real *state, real *scratch, uint64_t key,
                   uint64_t counter, Error *error) {

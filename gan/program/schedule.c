@@ -29,8 +29,7 @@ static Node *argument(const Node *node, int i) {
     return (Node *)schedule_base(node->args[i]);
 }
 
-/* ---- what is needed
- * --------------------------------------------------------------------------------------------- */
+/* ---- what is needed ------------------------------------------------------------------------------------ */
 
 static void need(Schedule *schedule, const Node *node, bool root) {
     NodeInfo *info = info_of(schedule, schedule_base(node));
@@ -65,8 +64,7 @@ static void need_arguments(Schedule *schedule) {
         if (schedule_leaf(graph_node(schedule->graph, id)->op)) schedule->info[id].root = false;
 }
 
-/* ---- what is stored
- * ----------------------------------------------------------------------------------------------- */
+/* ---- what is stored ------------------------------------------------------------------------------------ */
 
 typedef struct {
     Schedule *schedule;
@@ -130,8 +128,7 @@ static void choose_roots(Schedule *schedule) {
     }
 }
 
-/* ---- which kernel computes it
- * ---------------------------------------------------------------------------------------- */
+/* ---- which kernel computes it -------------------------------------------------------------------------- */
 
 /* What a root's expression reads, as seen from the kernels there are. */
 typedef struct {
@@ -279,8 +276,7 @@ static Status group_roots(Schedule *schedule, bool early) {
     return STATUS_OK;
 }
 
-/* ---- the order of running
- * ------------------------------------------------------------------------------------------- */
+/* ---- the order of running ------------------------------------------------------------------------------ */
 
 /* Kernel `to` reads what kernel `from` makes. */
 typedef struct {
@@ -368,8 +364,7 @@ static Status reorder(Schedule *schedule) {
     return failed ? error_no_memory(schedule->error, "a program's kernels") : STATUS_OK;
 }
 
-/* ---- roots that only their own kernel reads
- * --------------------------------------------------------------------------- */
+/* ---- roots that only their own kernel reads ------------------------------------------------------------ */
 
 typedef struct {
     Schedule *schedule;

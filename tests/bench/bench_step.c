@@ -1,7 +1,10 @@
 /* The DCGAN step that dcgan_torch.py beside this file times: the same layers, losses and optimizer, one
  * discriminator and one generator update on one batch of latents. Prints the time of a step, its useful work,
- * where the time goes by kind of op, and what it takes in memory. With two numbers, WIDTH CHANNELS, only that
+ * where the time goes by kind of op, what it takes in memory, and
+ * what a second thread brings. With two numbers, WIDTH CHANNELS, only that
  * size is timed, in one line of the comparator's form. */
+#include <cblas.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,8 +28,7 @@ static void stop(const char *what, const Error *error) {
     exit(1);
 }
 
-/* ---- the two networks
- * -------------------------------------------------------------------------------------------- */
+/* ---- the two networks ---------------------------------------------------------------------------------- */
 
 enum { PARAMETERS = 12 };
 typedef struct {
@@ -94,8 +96,7 @@ static double work_of_discriminator(double width, double channels) {
                 width * 4 * 16);
 }
 
-/* ---- one member
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- one member ---------------------------------------------------------------------------------------- */
 
 typedef struct {
     Graph *d_graph, *g_graph;
@@ -238,9 +239,7 @@ static void step(Trainer *trainer, const Model *model) {
     optimize(trainer, trainer->g_space, g, "G");
 }
 
-/* ---- timing
- * --------------------------------------------------------------------------------------------------------------
- */
+/* ---- timing -------------------------------------------------------------------------------------------- */
 
 static int compare(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
@@ -278,10 +277,73 @@ static void print_profile(Trainer *trainer, const Model *model) {
     workspace_profile(trainer->g_space, false);
 }
 
+/* ---- sgemm, and two threads ---------------------------------------------------------------------------- */
+
+/* GFLOP/s of a large product: what the step's rate is a share of. */
+static double sgemm_rate(void) {
+    enum { LARGE = 1024, TIMES = 20 };
+    float *a = memory_new(LARGE * LARGE, sizeof *a), *b = memory_new(LARGE * LARGE, sizeof *b);
+    float *c = memory_new(LARGE * LARGE, sizeof *c);
+    if (!a || !b || !c) stop("sgemm", NULL);
+    double best = 1e9;
+    for (int i = 0; i < TIMES; i++) {
+        double start = now();
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, LARGE, LARGE, LARGE, 1, a, LARGE, b, LARGE, 0,
+                    c, LARGE);
+        if (now() - start < best) best = now() - start;
+    }
+    memory_free(a);
+    memory_free(b);
+    memory_free(c);
+    return 2e-9 * LARGE * LARGE * LARGE / best;
+}
+
+typedef struct {
+    const Model *model;
+    double until;
+    int64_t steps;
+} Worker;
+
+static void *work(void *context) {
+    Worker *worker = context;
+    Trainer trainer = trainer_new(worker->model);
+    while (now() < worker->until) step(&trainer, worker->model), worker->steps++;
+    trainer_free(&trainer);
+    return NULL;
+}
+
+/* Steps that so many threads make in the given time, each with a state and a workspace of its own. */
+static double steps_of(const Model *model, int threads, double seconds) {
+    pthread_t thread[2];
+    Worker workers[2];
+    double steps = 0;
+    for (int i = 0; i < threads; i++) {
+        workers[i] = (Worker){.model = model, .until = now() + seconds};
+        if (pthread_create(&thread[i], NULL, work, &workers[i])) stop("threads", NULL);
+    }
+    for (int i = 0; i < threads; i++) {
+        pthread_join(thread[i], NULL);
+        steps += (double)workers[i].steps;
+    }
+    return steps;
+}
+
+/* One and two in turn, since the machine may be busy: the median of the ratios. */
+static void print_threads(const Model *model, double seconds) {
+    double ratios[5];
+    for (int i = 0; i < 5; i++) {
+        double one = steps_of(model, 1, seconds);
+        ratios[i] = steps_of(model, 2, seconds) / one;
+    }
+    qsort(ratios, 5, sizeof *ratios, compare);
+    printf("    two threads make %.2f times the steps of one (from %.2f to %.2f)\n", ratios[2], ratios[0],
+           ratios[4]);
+}
+
 static void bench(int64_t width, int64_t channels, bool whole) {
     Model model = model_new(width, channels);
     Trainer trainer = trainer_new(&model);
-    double median = median_step(&trainer, &model);
+    double median = median_step(&trainer, &model), sgemm = whole ? sgemm_rate() : 0;
     printf("brood threads 1 width %d channels %d batch %d: %.1f ms/step  %.1f useful GFLOP/s\n", (int)width,
            (int)channels, BATCH, median * 1e3, model.useful / median * 1e-9);
     if (whole) {
@@ -289,14 +351,17 @@ static void bench(int64_t width, int64_t channels, bool whole) {
         ProgramStats d = program_stats(model.d_update), g = program_stats(model.g_update);
         printf("    kernels: discriminator %zu for %zu nodes, generator %zu for %zu\n", d.kernels, d.nodes,
                g.kernels, g.nodes);
+        printf("    %.0f %% of sgemm's %.0f GFLOP/s\n", 100 * model.useful / median * 1e-9 / sgemm, sgemm);
         printf("    workspace: %.1f + %.1f MB, state %.2f MB\n", (double)d.arena_bytes * 1e-6,
                (double)g.arena_bytes * 1e-6, (double)g.state_bytes * 1e-6);
+        print_threads(&model, width == 64 ? 1.5 : 0.7);
     }
     trainer_free(&trainer);
     model_free(&model);
 }
 
 int main(int count, char **arguments) {
+    openblas_set_num_threads(1);
     if (count == 3) {
         bench(atoi(arguments[1]), atoi(arguments[2]), false);
         return 0;

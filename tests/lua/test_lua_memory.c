@@ -10,7 +10,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
-#include "app/lua_script.h"
+#include "app/lua/lua_script.h"
 #include "tests/support/alloc.h"
 
 /* ---- the script ---------------------------------------------------------------------------------------- */

@@ -3,7 +3,7 @@
 #ifndef BROOD_APP_LUA_GRAPH_H
 #define BROOD_APP_LUA_GRAPH_H
 
-#include "app/lua_binding.h"
+#include "app/lua/lua_binding.h"
 #include "gan/program/layout.h"
 #include "gan/optimizer.h"
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "app/embedded.h"
-#include "app/lua_script.h"
+#include "app/lua/lua_script.h"
 
 #define EMBEDDED_CHUNKS "@[brood]/" /* names of embedded chunks begin so: no file's name does by accident */
 

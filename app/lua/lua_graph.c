@@ -1,10 +1,10 @@
 /* Graphs: their leaves, and the module's table. */
-#include "app/lua_graph.h"
+#include "app/lua/lua_graph.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "app/lua_script.h"
+#include "app/lua/lua_script.h"
 
 /* ---- the graph ----------------------------------------------------------------------------------------- */
 

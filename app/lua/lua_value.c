@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "app/lua_graph.h"
-#include "app/lua_script.h"
+#include "app/lua/lua_graph.h"
+#include "app/lua/lua_script.h"
 
 Value *value_push(lua_State *L, Shape shape) {
     size_t count = (size_t)shape_count(shape), bytes;

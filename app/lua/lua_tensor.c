@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "app/lua_graph.h"
-#include "app/lua_script.h"
+#include "app/lua/lua_graph.h"
+#include "app/lua/lua_script.h"
 
 Tensor *tensor_check(lua_State *L, int index, const char *what) {
     Tensor *tensor = binding_object(L, index, TENSOR_CLASS, what);

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/lua_graph.h"
-#include "app/lua_script.h"
+#include "app/lua/lua_graph.h"
+#include "app/lua/lua_script.h"
 #include "app/names.h"
 #include "base/random.h"
 

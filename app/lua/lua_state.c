@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "app/lua_graph.h"
-#include "app/lua_script.h"
+#include "app/lua/lua_graph.h"
+#include "app/lua/lua_script.h"
 #include "app/names.h"
 
 #define LAYOUT_CLASS "brood.Layout" /* never seen by a script: it is shared by a state and its copies */

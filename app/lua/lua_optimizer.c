@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "app/lua_graph.h"
-#include "app/lua_script.h"
+#include "app/lua/lua_graph.h"
+#include "app/lua/lua_script.h"
 #include "app/names.h"
 
 enum { SGD = 1 << OPTIMIZER_SGD, ADAM = 1 << OPTIMIZER_ADAM, RMSPROP = 1 << OPTIMIZER_RMSPROP, ALL = 7 };

@@ -1,4 +1,4 @@
-#include "app/lua_script.h"
+#include "app/lua/lua_script.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "app/app.h"
-#include "app/lua_binding.h"
+#include "app/lua/lua_binding.h"
 #include "app/names.h"
 #include "base/memory.h"
 
@@ -165,7 +165,25 @@ static int nearest_name(lua_State *L) {
     return 1;
 }
 
+static int call_constructor(lua_State *L) {
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+    return lua_gettop(L);
+}
+
+/* A tail call replaces its caller's frame by that of a Lua function, but not by one of C: so the line of
+ * `return nn.relu {}` is still there when the library asks for it. */
+static int make_constructor(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_settop(L, 1);
+    lua_pushcclosure(L, call_constructor, 1);
+    return 1;
+}
+
 static const BindingFunction SCRIPT_FUNCTIONS[] = {
+    {"constructor", "(f: function): function", "The function, called so that its caller's line is not lost.",
+     make_constructor},
     {"line", "(): string?",
      "The line of the script that the program is at, \"file:line\", outside the library.", line_of_script},
     {"fail", "(message: string)", "Raises an error that begins with the script's line.", fail_at_script},
@@ -306,6 +324,10 @@ lua_State *script_new(const ScriptHome *home) {
     return NULL;
 }
 
+const char *script_lua_version(void) {
+    return LUA_VERSION_MAJOR "." LUA_VERSION_MINOR "." LUA_VERSION_RELEASE;
+}
+
 /* ---- running a file ------------------------------------------------------------------------------------ */
 
 typedef struct {
@@ -356,23 +378,41 @@ ScriptHome script_home(const char *library, const char *file) {
     return home;
 }
 
-static bool run_arguments(lua_State *L, Arguments *arguments) {
-    lua_pushcfunction(L, run_file);
-    lua_pushlightuserdata(L, arguments);
-    if (lua_pcall(L, 1, 0, 0) == LUA_OK) return true;
-    const char *message = lua_tostring(L, -1);
-    app_fail(EXIT_FAILED, "%s", message ? message : "an error without a message");
-    return false;
+/* The library's module argv[0], which returns a function, called with the other arguments. */
+static int run_module(lua_State *L) {
+    const Arguments *arguments = lua_touserdata(L, 1);
+    luaL_checkstack(L, arguments->argc + LUA_MINSTACK, "too many arguments");
+    lua_getglobal(L, "require");
+    lua_pushstring(L, arguments->argv[0]);
+    if (script_call(L, 1, 1) != LUA_OK) return lua_error(L);
+    for (int i = 1; i < arguments->argc; i++) lua_pushstring(L, arguments->argv[i]);
+    if (script_call(L, arguments->argc - 1, 0) != LUA_OK) return lua_error(L);
+    return 0;
 }
 
-bool script_main(const char *library, int argc, char **argv) {
-    ScriptHome home = script_home(library, argv[0]);
-    lua_State *L = script_new(&home);
+static bool run(const ScriptHome *home, lua_CFunction function, Arguments arguments) {
+    lua_State *L = script_new(home);
     if (!L) {
         app_fail(EXIT_FAILED, "out of memory: Lua cannot start");
         return false;
     }
-    bool fine = run_arguments(L, &(Arguments){argc, argv});
+    lua_pushcfunction(L, function);
+    lua_pushlightuserdata(L, &arguments);
+    bool fine = lua_pcall(L, 1, 0, 0) == LUA_OK;
+    if (!fine) {
+        const char *message = lua_tostring(L, -1);
+        app_fail(EXIT_FAILED, "%s", message ? message : "an error without a message");
+    }
     lua_close(L);
     return fine;
+}
+
+bool script_main(const char *library, int argc, char **argv) {
+    ScriptHome home = script_home(library, argv[0]);
+    return run(&home, run_file, (Arguments){argc, argv});
+}
+
+bool script_module(const char *library, const char *beside, int argc, char **argv) {
+    ScriptHome home = script_home(library, beside);
+    return run(&home, run_module, (Arguments){argc, argv});
 }

@@ -2,8 +2,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "app/lua_graph.h"
-#include "app/lua_script.h"
+#include "app/lua/lua_graph.h"
+#include "app/lua/lua_script.h"
 
 /* ---- gradients ----------------------------------------------------------------------------------------- */
 

@@ -1,4 +1,4 @@
-#include "app/lua_binding.h"
+#include "app/lua/lua_binding.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -6,10 +6,15 @@
 #include <string.h>
 
 #include "app/app.h"
-#include "app/lua_script.h"
+#include "app/lua/lua_data.h"
+#include "app/lua/lua_files.h"
+#include "app/lua/lua_image.h"
+#include "app/lua/lua_model.h"
+#include "app/lua/lua_script.h"
 #include "app/names.h"
 
-const BindingModule *const binding_modules[] = {&binding_graph, &binding_script, NULL};
+const BindingModule *const binding_modules[] = {
+    &binding_graph, &binding_data, &binding_model, &binding_image, &binding_files, &binding_script, NULL};
 
 /* ---- classes and modules ------------------------------------------------------------------------------- */
 
