@@ -3,12 +3,13 @@ local graph = require "brood.graph"
 local script = require "brood.script"
 
 local brood = {
+    experiment = function(fields) return require("brood.experiment").new(fields) end,
     graph = graph, -- symbolic tensors, gradients, programs
     grad = graph.grad,
 }
 
 -- Modules that are loaded when they are first used: brood.nn is require "brood.nn".
-local MODULES = { "nn", "context" }
+local MODULES = { "nn", "context", "loss", "optim", "schedule", "augment", "data" }
 
 return setmetatable(brood, {
     __index = function(_, name)
