@@ -154,6 +154,17 @@ bench: $(benches)
 bench-torch: $(out)/bench/bench_step
 	sh tests/bench/beside_torch.sh $(out)/bench/bench_step
 
+# ---- the main job ------------------------------------------------------------------------------------------------
+.PHONY: demo
+ifneq ($(strip $(missing)),)
+demo:
+	$(MAKE) deps
+	$(MAKE) demo
+else
+demo: $(out)/brood
+	$(out)/brood run scripts/experiments/digits.lua
+endif
+
 # ---- the rest ----------------------------------------------------------------------------------------------------
 .PHONY: fmt clean deps help
 fmt:
@@ -170,6 +181,7 @@ deps:
 
 help:
 	@echo 'make              build/brood'
+	@echo 'make demo         installs what is missing, builds, and trains a GAN on digits that the program draws'
 	@echo 'make test         all tests, after installing what they need'
 	@echo 'make test-asan    the C tests under the address and undefined behaviour sanitizers'
 	@echo 'make bench        speed of convolutions and of a whole training step, as shares of sgemm'
