@@ -106,7 +106,7 @@ test_sources := $(sort $(wildcard tests/*/test_*.c))
 test_support := $(patsubst %.c,$(obj)/%.o,$(sort $(wildcard tests/support/*.c)))
 tests        := $(test_sources:tests/%.c=$(out)/tests/%)
 lua_tests    := $(sort $(wildcard tests/lua/test_*.lua))
-cli_tests    := $(sort $(wildcard tests/cli/test_*))
+cli_tests    := $(sort $(wildcard tests/cli/test_* tests/fuzz/test_*.py))
 # The tests count allocations and make them fail.
 WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free
 
@@ -116,9 +116,15 @@ $(out)/tests/%: $(obj)/tests/%.o $(test_support) $(out)/libbrood.a
 # Tests of the Lua binding are linked with it.
 $(filter $(out)/tests/lua/%,$(tests)): $(filter-out %/main.o,$(app)) $(obj)/embedded.o
 
+# Fuzz targets, with a main that replays seeds instead of a fuzzer: what a fuzzer finds becomes a seed.
+fuzz_targets := $(patsubst tests/fuzz/fuzz_%.c,$(out)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+$(out)/fuzz/%: $(obj)/tests/fuzz/fuzz_%.o $(obj)/tests/fuzz/replay.o $(out)/libbrood.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(out)/libbrood.a $(LIBS)
+
 .SECONDARY: $(test_sources:%.c=$(obj)/%.o) $(test_support)
 .PHONY: tests
-tests: $(out)/brood $(tests)
+tests: $(out)/brood $(tests) $(fuzz_targets)
 
 .PHONY: test
 ifneq ($(strip $(missing_for_tests)),)
@@ -137,7 +143,7 @@ endif
 .PHONY: test-asan
 test-asan:
 	$(MAKE) SAN=asan tests
-	tests/run --brood build/asan/brood $(patsubst build/%,build/asan/%,$(tests))
+	tests/run --brood build/asan/brood $(patsubst build/%,build/asan/%,$(tests)) tests/fuzz/test_seeds.py
 
 # ---- benchmarks: ratios, never a verdict ------------------------------------------------------------------------
 benches := $(patsubst tests/bench/%.c,$(out)/bench/%,$(sort $(wildcard tests/bench/bench_*.c)))

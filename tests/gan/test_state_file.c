@@ -403,6 +403,55 @@ static void test_threads_save_equal_states(void **folder) {
     layout_free(layout);
 }
 
+/* A process that is killed at any instant leaves whole files, and at most a temporary one. */
+static void check_whole(const char *folder, State *state) {
+    DIR *list = opendir(folder);
+    assert_non_null(list);
+    for (struct dirent *entry; (entry = readdir(list));) {
+        if (entry->d_name[0] == '.' || strstr(entry->d_name, ".tmp")) continue;
+        Error error = {.status = STATUS_OK};
+        check_ok(state_load(state, path_in(folder, entry->d_name), &error), &error);
+    }
+    closedir(list);
+}
+
+/* Saves one state after the other, and tells when the first of them are there. */
+static void save_until_killed(State *state, const char *folder, int tell) {
+    enum { STATES = 8 };
+    char name[STATE_NAME];
+    for (int i = 0;; i++) {
+        state->data[0] = (real)(i % STATES);
+        if (state_save_as(state, path_in(folder, "latest"), NULL, 0, NULL) ||
+            state_save(state, folder, name, NULL) || write(tell, "x", 1) != 1)
+            _exit(1);
+    }
+}
+
+static void test_killed_while_saving(void **folder) {
+    enum { KILLS = 20, MICROSECONDS = 5000 };
+    Layout *layout = usual_layout();
+    State state = state_of(layout);
+    Draw draw = draw_from(1);
+    for (int round = 0; round < KILLS; round++) {
+        int ends[2], status;
+        char byte;
+        assert_int_equal(pipe(ends), 0);
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) save_until_killed(&state, *folder, ends[1]);
+        close(ends[1]);
+        assert_int_equal(read(ends[0], &byte, 1), 1);
+        usleep((useconds_t)draw_integer(&draw, 0, MICROSECONDS));
+        assert_int_equal(kill(child, SIGKILL), 0);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status));
+        close(ends[0]);
+        check_whole(*folder, &state);
+    }
+    state_free(&state);
+    layout_free(layout);
+}
+
 /* ---- what cannot be saved ------------------------------------------------------------------------------ */
 
 static void test_places_that_cannot_be_written(void **folder) {
@@ -592,6 +641,7 @@ int main(void) {
         IN_FOLDER(test_training_goes_on),
         IN_FOLDER(test_saved_once),
         IN_FOLDER(test_threads_save_equal_states),
+        IN_FOLDER(test_killed_while_saving),
         IN_FOLDER(test_places_that_cannot_be_written),
         IN_FOLDER(test_full_disk),
         IN_FOLDER(test_exports),
