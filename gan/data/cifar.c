@@ -1,4 +1,5 @@
 /* CIFAR-10's binary files: records of a label and 32×32 pixels, in planes of red, green and blue. */
+#include "base/file.h"
 #include "base/memory.h"
 #include "gan/data/parts.h"
 
@@ -57,7 +58,7 @@ Status cifar_load(const SourceFiles *files, Pictures *pictures, Error *error) {
     for (int i = 0; i < files->count; i++) {
         uint8_t *bytes;
         size_t size;
-        Status status = file_read(files->path[i], CIFAR_RECORD_LIMIT * CIFAR_RECORD, &bytes, &size, error);
+        Status status = file_load(files->path[i], CIFAR_RECORD_LIMIT * CIFAR_RECORD, &bytes, &size, error);
         if (status) return status;
         status = cifar_parse(files->path[i], bytes, size, pictures, error);
         memory_free(bytes);

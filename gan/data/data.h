@@ -35,23 +35,28 @@ bool data_kind_named(const char *text, DataKind *kind); /* false: no such kind *
 typedef struct {
     DataKind kind;
     DataSplit split;
-    const char
-        *path; /* folder: the folder, needed. Real files: where to look before all other places, or NULL */
-    int64_t
-        side; /* images come out square, this wide and high; 0: 32 (28×28 padded with black), a folder's
-                 as they are. 28 gives MNIST unpadded. Other sizes are made by area averaging (of the
-                 padded images; of the middle square of a folder's). Digits: 16 to 64. Others: 8 to 1024 */
-    int64_t channels; /* digits: 1 (0 means that) or 3. folder: 1 or 3; 0: 3 if any file has color */
-    bool flip;        /* batches mirror every other image, left to right, by chance */
-    uint64_t seed;    /* of what is drawn: digits, stacked_mnist, ring, grid */
-    int64_t count;    /* digits, stacked_mnist, ring, grid: how many samples there are, at most 10,000,000. 0:
-                         10,000 to test with, and    for training no end: every sample of every batch is a fresh
-                         one    (60,000 make an epoch) */
-    const int64_t *classes; /* only these classes, from 0, renumbered in this order; not for stacked_mnist */
-    size_t class_count;     /* 0: all classes */
-    int64_t modes;    /* ring: Gaussians on the circle. grid: Gaussians along a side. 1 to 1000 in all */
-    double spread;    /* ring: radius of the circle. grid: distance of neighbors */
-    double deviation; /* ring, grid: standard deviation of each Gaussian */
+    /* folder: the folder, needed. Real files: where to look before all other places, or NULL. */
+    const char *path;
+    /* Images come out square, this wide and high. 0: 32 (28×28 padded with black), a folder's as they are.
+     * 28: MNIST unpadded. Others: by area averaging of the padded images, or of the middle square of a
+     * folder's. Digits: 16 to 64. Real files: 8 to 1024. */
+    int64_t side;
+    /* digits: 1 or 3; 0 is 1. folder: 1 or 3; 0 is 3 if any file has color, else 1. */
+    int64_t channels;
+    /* Batches mirror samples, left to right, by the toss of a coin. */
+    bool flip;
+    /* Of what is drawn: digits, stacked_mnist, ring, grid. */
+    uint64_t seed;
+    /* Of what is drawn: how many samples there are, at most 10,000,000. 0: 10,000 to test with; for training
+     * without end, every sample of every batch a fresh one, and 60,000 counted as an epoch. */
+    int64_t count;
+    /* Only these classes, from 0, renumbered in this order; not for stacked_mnist. class_count 0: all. */
+    const int64_t *classes;
+    size_t class_count;
+    /* ring: Gaussians on the circle, its radius. grid: Gaussians along a side, their distance. At most 1000
+     * Gaussians, each of this standard deviation. */
+    int64_t modes;
+    double spread, deviation;
 } DataOptions;
 
 /* The usual choices of a kind: training split, everything else 0; ring: 8 modes, radius 1, deviation 0.01;
@@ -85,7 +90,7 @@ void dataset_free(Dataset *dataset);
  * not know each other. Shares the pixels; either may be freed first. */
 Dataset *dataset_part(const Dataset *dataset, int64_t part, int64_t parts, Error *error);
 
-/* One line for people: "mnist: 60,000 training images of 32×32×1 in 10 classes". Returns `text`. */
+/* One line for people: "mnist: 60,000 training images of 32×32×1, in 10 classes". Returns `text`. */
 enum { DATASET_TEXT = 192 };
 const char *dataset_text(const Dataset *dataset, char text[DATASET_TEXT]);
 
@@ -131,8 +136,8 @@ const DataDownload *data_download(DataKind kind);
 Status data_check_file(const DataFile *file, const char *path, Error *error);
 
 /* The user's data folder: $XDG_DATA_HOME/brood or ~/.local/share/brood. Real files are looked for in `data`,
- * in $BROOD_DATA and here; in each, in the kind's own folder and (but for Fashion-MNIST, whose files have
- * MNIST's names) in the place itself. Empty when neither variable is set. */
+ * in $BROOD_DATA and here, in this order; in each, in the kind's own folder and (but for Fashion-MNIST, whose
+ * files have MNIST's names) in the place itself. Empty when neither variable is set. */
 enum { DATA_PATH_LIMIT = 4096 };
 void data_home(char path[DATA_PATH_LIMIT]);
 

@@ -240,6 +240,37 @@ static Status place_centers(const DataOptions *o, DataStore *store, Dataset *set
     return STATUS_OK;
 }
 
+/* ---- numbers and labels of samples ------------------------------------------------------------------ */
+
+/* A sample's number among those of the whole set, of which parts have none in common. Fresh samples have an
+ * index like counted ones, only far above. */
+static uint64_t number_of(const Dataset *set, uint64_t index) {
+    return index * (uint64_t)set->parts + (uint64_t)set->part;
+}
+
+/* The three digits behind a sample of stacked_mnist. */
+static void stacked_choice(const DataStore *store, uint64_t number, uint64_t choice[3]) {
+    for (uint64_t c = 0; c < 3; c++)
+        choice[c] = random_integer_at(store->key, number, c, (uint64_t)store->pictures.count);
+}
+
+static int64_t stacked_label(const DataStore *store, const uint64_t choice[3]) {
+    const uint16_t *labels = store->pictures.labels;
+    return 100 * labels[choice[0]] + 10 * labels[choice[1]] + labels[choice[2]];
+}
+
+/* Drawn classes take turns by index, so that every set and part of one has as many of each. */
+static int64_t label_of(const Dataset *set, uint64_t index) {
+    const DataStore *store = set->store;
+    if (set->kind == DATA_STACKED_MNIST) {
+        uint64_t choice[3];
+        stacked_choice(store, number_of(set, index), choice);
+        return stacked_label(store, choice);
+    }
+    if (is_drawn(set->kind)) return (int64_t)(index % (uint64_t)set->classes);
+    return store->pictures.labels ? store->pictures.labels[number_of(set, index)] : 0;
+}
+
 /* ---- opening ------------------------------------------------------------------------------------------- */
 
 void pictures_free(Pictures *pictures) {
@@ -289,15 +320,13 @@ static void set_shape(Dataset *set, const DataOptions *o, const Pictures *pictur
                                                     : pictures->channels;
 }
 
-static int64_t label_at(const Dataset *set, int64_t index);
-
 /* Counts the samples of each class. Classes of samples that are drawn are as even as chance has them. */
 static Status make_histogram(Dataset *set, Error *error) {
     int64_t *histogram = memory_new((size_t)set->classes, sizeof *histogram);
     if (!histogram) return error_no_memory(error, "the histogram of classes");
     set->histogram = histogram;
     if (set->classes == 0) return STATUS_OK;
-    for (int64_t i = 0; i < set->count; i++) histogram[label_at(set, i)]++;
+    for (int64_t i = 0; i < set->count; i++) histogram[label_of(set, (uint64_t)i)]++;
     int64_t least = histogram[0], most = histogram[0];
     for (int64_t i = 0; i < set->classes; i++) {
         least = histogram[i] < least ? histogram[i] : least;
@@ -362,8 +391,7 @@ Dataset *dataset_part(const Dataset *dataset, int64_t part, int64_t parts, Error
         parts > PARTS_LIMIT / dataset->parts) {
         error_set(error, STATUS_INVALID,
                   "part %" PRId64 " of %" PRId64 " of a data set with %" PRId64
-                  " samples: parts of at least one "
-                  "sample, counted from 0, were expected",
+                  " samples: parts of at least one sample, counted from 0, were expected",
                   part, parts, dataset->count);
         return NULL;
     }
@@ -419,40 +447,6 @@ size_t dataset_memory(const Dataset *dataset) {
 }
 
 /* ---- samples ------------------------------------------------------------------------------------------- */
-
-/* Whichever way it is reached, a sample has a number: `index` for those that are counted; fresh ones have
- * numbers of their own, far above. The part of a set changes the numbers, so that parts have none in common.
- */
-static uint64_t number_of(const Dataset *set, uint64_t index) {
-    return index * (uint64_t)set->parts + (uint64_t)set->part;
-}
-
-/* The three digits behind a sample of stacked_mnist. */
-static void stacked_choice(const DataStore *store, uint64_t number, uint64_t choice[3]) {
-    for (uint64_t c = 0; c < 3; c++)
-        choice[c] = random_integer_at(store->key, number, c, (uint64_t)store->pictures.count);
-}
-
-static int64_t stacked_label(const DataStore *store, const uint64_t choice[3]) {
-    const uint16_t *labels = store->pictures.labels;
-    return 100 * labels[choice[0]] + 10 * labels[choice[1]] + labels[choice[2]];
-}
-
-/* Drawn classes take turns by index, so that every set and part of one has as many of each. */
-static int64_t label_of(const Dataset *set, uint64_t index) {
-    const DataStore *store = set->store;
-    if (set->kind == DATA_STACKED_MNIST) {
-        uint64_t choice[3];
-        stacked_choice(store, number_of(set, index), choice);
-        return stacked_label(store, choice);
-    }
-    if (is_drawn(set->kind)) return (int64_t)(index % (uint64_t)set->classes);
-    return store->pictures.labels ? store->pictures.labels[number_of(set, index)] : 0;
-}
-
-static int64_t label_at(const Dataset *set, int64_t index) {
-    return label_of(set, (uint64_t)index);
-}
 
 /* Puts one of MNIST's images into the middle of a black canvas (side, side, channels), in one channel. */
 static void place_digit(const Pictures *p, uint64_t number, uint8_t *canvas, int64_t side, int64_t channels,

@@ -7,6 +7,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "gan/data/image.h"
 #include "gan/data/parts.h"
@@ -204,8 +205,7 @@ static Status add_root(Files *files, const char *root, const Listing *listing, C
     return status;
 }
 
-/* Finds the files of the split below `path`, and the names of the classes: in both splits those of training.
- */
+/* Finds the files of the split below `path`, and the names of the classes: those of training in both. */
 static Status find_files(const char *path, DataSplit split, Files *files, Error *error) {
     static const char *const SPLITS[] = {"train", "test"};
     char train[DATA_PATH_LIMIT], test[DATA_PATH_LIMIT];
@@ -239,9 +239,13 @@ static Status find_files(const char *path, DataSplit split, Files *files, Error 
 
 static Status read_header(const char *path, PngHeader *header, Error *error) {
     uint8_t start[PNG_HEADER_BYTES];
-    size_t got = 0;
-    Status status = file_read_start(path, sizeof start, start, &got, error);
-    return status ? status : png_header(path, start, got, header, error);
+    File file;
+    Status status = file_open(&file, path, error);
+    if (status) return status;
+    size_t count = file.size < sizeof start ? file.size : sizeof start;
+    status = file_read_next(&file, start, count, error);
+    file_close(&file);
+    return status ? status : png_header(path, start, count, header, error);
 }
 
 /* Looks at all headers: without a side asked for, all images must have one size. */
@@ -280,7 +284,7 @@ static void crop_square(Image *image) {
     image->height = image->width = side;
 }
 
-/* Grey becomes three equal channels; color becomes its luma (ITU-R BT.601). In place: `pixels` has room. */
+/* Gray becomes three equal channels; color becomes its luma (ITU-R BT.601). In place: `pixels` has room. */
 static void convert_channels(uint8_t *pixels, size_t count, int64_t from, int64_t to) {
     if (from == 1 && to == 3)
         for (size_t i = count; i-- > 0;) memset(pixels + 3 * i, pixels[i], 3);

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "gan/data/parts.h"
 
@@ -159,7 +160,7 @@ static Status load(const char *path, int rank, IdxArray *array, Error *error) {
     *array = (IdxArray){.rank = 0};
     uint8_t *bytes;
     size_t size;
-    Status status = file_read(path, IDX_BYTES_LIMIT, &bytes, &size, error);
+    Status status = file_load(path, IDX_BYTES_LIMIT, &bytes, &size, error);
     if (status) return status;
     status = idx_parse(path, bytes, size, array, error);
     memory_free(bytes);

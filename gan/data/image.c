@@ -31,8 +31,7 @@ void image_free(Image *image) {
 void image_to_bytes(const real *values, size_t count, uint8_t *bytes) {
     for (size_t i = 0; i < count; i++) {
         double level = ((double)values[i] + 1.0) * 127.5 + 0.5;
-        /* The comparisons are false for a NaN, which falls to 0. Truncation is floor, where it is positive.
-         */
+        /* Comparisons are false for a NaN, which falls to 0. Truncation is floor where it is positive. */
         bytes[i] = level >= 255.0 ? 255 : level > 0.0 ? (uint8_t)level : 0;
     }
 }
@@ -173,7 +172,7 @@ Status grid_of_reals(const GridStyle *style, int64_t count, int64_t height, int6
 /* ---- scatter plots ------------------------------------------------------------------------------------- */
 
 /* Told apart by people of every color vision. */
-static const uint8_t BLUE[3] = {31, 119, 180}, ORANGE[3] = {240, 110, 10}, GREY[3] = {205, 205, 205};
+static const uint8_t BLUE[3] = {31, 119, 180}, ORANGE[3] = {240, 110, 10}, GRAY[3] = {205, 205, 205};
 
 ScatterStyle scatter_style(double extent) {
     return (ScatterStyle){.side = 400, .extent = extent, .radius = 1.6};
@@ -227,8 +226,8 @@ Status scatter_plot(const ScatterStyle *style, const real *reals, size_t real_co
     if (status) return status;
     memset(picture->pixels, 255, (size_t)(picture->height * picture->width * 3));
     for (int64_t i = 0; i < style->side; i++) {
-        blend(picture, i, style->side / 2, 1.0, GREY);
-        blend(picture, style->side / 2, i, 1.0, GREY);
+        blend(picture, i, style->side / 2, 1.0, GRAY);
+        blend(picture, style->side / 2, i, 1.0, GRAY);
     }
     size_t missing = draw_points(picture, style, reals, real_count, BLUE);
     missing += draw_points(picture, style, fakes, fake_count, ORANGE);

@@ -1,7 +1,7 @@
 /* Pictures: PNG files in and out, conversions between bytes and the engine's reals, and the sheets that
  * people look at: grids of images, scatter plots of points.
  *
- * An Image is 8-bit grey or RGB. Reals stand for pixels as value = pixel / 127.5 − 1, so 0 is −1 and 255
+ * An Image is 8-bit gray or RGB. Reals stand for pixels as value = pixel / 127.5 − 1, so 0 is −1 and 255
  * is 1. */
 #ifndef BROOD_DATA_IMAGE_H
 #define BROOD_DATA_IMAGE_H
@@ -13,7 +13,7 @@
 #include "base/real.h"
 
 typedef struct {
-    int64_t height, width, channels; /* channels: 1 grey, 3 RGB */
+    int64_t height, width, channels; /* channels: 1 gray, 3 RGB */
     uint8_t *pixels;                 /* (height, width, channels), owned */
 } Image;
 
@@ -41,7 +41,7 @@ void image_resize(const uint8_t *from, int64_t from_height, int64_t from_width, 
 
 /* ---- PNG ----------------------------------------------------------------------------------------------- */
 
-/* Reads any PNG as 8-bit grey or RGB. Converted, not refused: 16 bits are scaled to 8, fewer than 8 are
+/* Reads any PNG as 8-bit gray or RGB. Converted, not refused: 16 bits are scaled to 8, fewer than 8 are
  * expanded, palettes become RGB, interlaced files are woven together, and transparency is laid over black
  * (−1, what images are padded with). Gamma and color profiles are ignored: bytes stay what they are.
  * `name` is for messages. Fails on what is damaged, truncated or larger than the limits above. */
@@ -71,10 +71,10 @@ typedef struct {
     int64_t margin;  /* pixels between tiles and around them */
     int64_t
         magnify; /* each pixel becomes a square of this side; 0: what makes a tile 64 pixels wide or more */
-    uint8_t background; /* grey level of margins and empty places */
+    uint8_t background; /* gray level of margins and empty places */
 } GridStyle;
 
-/* Margins of 2 pixels in dark grey, the rest chosen by itself. */
+/* Margins of 2 pixels in dark gray, the rest chosen by itself. */
 GridStyle grid_style(void);
 
 /* Tiles `count` images (count, height, width, channels), row by row. */

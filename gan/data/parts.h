@@ -1,18 +1,11 @@
-/* What the files of this folder tell each other: files as bytes, and the readers that fill a set of pictures.
- * Every reader takes bytes from memory and trusts none of them; `name` is for messages. */
+/* What the files of this folder tell each other: published files, and the readers that fill a set of
+ * pictures. Every reader takes bytes from memory and trusts none of them; `name` is for messages. */
 #ifndef BROOD_DATA_PARTS_H
 #define BROOD_DATA_PARTS_H
 
 #include "gan/data/data.h"
 
 /* ---- source.c: files ----------------------------------------------------------------------------------- */
-
-/* A regular file's content, at most `limit` bytes, to be freed by memory_free. */
-Status file_read(const char *path, size_t limit, uint8_t **bytes, size_t *size, Error *error);
-/* Its first `count` bytes, or all when it has fewer. */
-Status file_read_start(const char *path, size_t count, uint8_t *bytes, size_t *got, Error *error);
-/* Writes a file whole or not at all; see png_write. */
-Status file_replace(const char *path, const uint8_t *bytes, size_t size, Error *error);
 
 /* The files that a split of a kind consists of, found. */
 enum { SOURCE_FILES = 5 };
@@ -82,10 +75,9 @@ typedef struct {
     float x0, y0, r0, x1, y1, r1;
 } DigitsSegment;
 
-/* How coverage becomes pixels: value = paper + (ink − paper)·blurred coverage + noise, in units of 0 to 255.
- */
+/* How coverage becomes pixels: value = paper + (ink − paper)·blurred coverage + noise, from 0 to 255. */
 typedef struct {
-    float blur;     /* weight of each of the two neighbours, in rows and then in columns: 0 to 1/3 */
+    float blur;     /* weight of each of the two neighbors, in rows and then in columns: 0 to 1/3 */
     float noise;    /* standard deviation of the noise */
     float paper[3]; /* per channel */
     float ink[3];

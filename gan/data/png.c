@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "gan/data/image.h"
 #include "gan/data/parts.h"
@@ -46,8 +47,7 @@ static void give_up(png_structp png, Status status) {
 }
 
 /* Libpng asks for rows and chunks, none of which is large in an honest file; a chunk whose length is a lie
- * would have it ask for gigabytes. What libpng itself says when it gets no memory depends on where it asked.
- */
+ * would have it ask for gigabytes. What libpng says when it gets no memory depends on where it asked. */
 static void *png_new(png_structp png, png_alloc_size_t bytes) {
     PngTrouble *trouble = png_get_mem_ptr(png);
     if (bytes > PNG_CHUNK_LIMIT) {
@@ -116,7 +116,7 @@ static void on_read(png_structp png, png_bytep out, size_t count) {
     reader->used += count;
 }
 
-/* Any kind of PNG to 8 bits of grey, grey and alpha, RGB, or RGB and alpha. */
+/* Any kind of PNG to 8 bits of gray, gray and alpha, RGB, or RGB and alpha. */
 static void set_conversions(PngReader *reader) {
     png_structp png = reader->png;
     int color = png_get_color_type(png, reader->info), depth = png_get_bit_depth(png, reader->info);
@@ -210,7 +210,7 @@ Status png_read(const char *path, Image *image, Error *error) {
     *image = (Image){.pixels = NULL};
     uint8_t *bytes;
     size_t size;
-    Status status = file_read(path, PNG_BYTES_LIMIT, &bytes, &size, error);
+    Status status = file_load(path, PNG_BYTES_LIMIT, &bytes, &size, error);
     if (status) return status;
     status = png_parse(path, bytes, size, image, error);
     memory_free(bytes);
@@ -299,7 +299,7 @@ Status png_write(const char *path, const Image *image, Error *error) {
     size_t size;
     Status status = encode(path, image, &bytes, &size, error);
     if (status) return status;
-    status = file_replace(path, bytes, size, error);
+    status = file_save(path, &(FilePiece){bytes, size}, 1, error);
     memory_free(bytes);
     return status;
 }

@@ -1,144 +1,15 @@
-/* Files: reading them whole, replacing them safely, finding and checking those of published data sets. */
-#include <errno.h>
-#include <fcntl.h>
+/* Files of published data sets: finding and checking them. */
 #include <md5.h>
 #include <sha256.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "gan/data/parts.h"
-
-/* ---- reading ------------------------------------------------------------------------------------------- */
-
-/* Opens without waiting for a pipe's other end, and refuses what is no regular file. */
-static Status open_regular(const char *path, int *file, struct stat *facts, Error *error) {
-    *file = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    if (*file < 0) return error_set(error, STATUS_IO, "%s: cannot be read: %s", path, strerror(errno));
-    if (fstat(*file, facts) == 0 && S_ISREG(facts->st_mode)) return STATUS_OK;
-    close(*file);
-    return error_set(error, STATUS_IO, "%s: a file was expected, this is something else", path);
-}
-
-/* Reads until `count` bytes are there or the file ends; -1 on failure. */
-static ssize_t read_fully(int file, uint8_t *bytes, size_t count) {
-    size_t got = 0;
-    while (got < count) {
-        ssize_t more = read(file, bytes + got, count - got);
-        if (more < 0 && errno == EINTR) continue;
-        if (more < 0) return -1;
-        if (more == 0) break;
-        got += (size_t)more;
-    }
-    return (ssize_t)got;
-}
-
-Status file_read(const char *path, size_t limit, uint8_t **bytes, size_t *size, Error *error) {
-    *bytes = NULL;
-    int file;
-    struct stat facts;
-    Status status = open_regular(path, &file, &facts, error);
-    if (status) return status;
-    *size = (size_t)facts.st_size;
-    if (*size > limit) {
-        status = error_set(error, STATUS_CORRUPT, "%s: at most %zu bytes were expected, the file has %zu",
-                           path, limit, *size);
-    } else if (!(*bytes = memory_resize(NULL, *size))) {
-        status = error_no_memory(error, path);
-    } else {
-        ssize_t got = read_fully(file, *bytes, *size);
-        if (got < 0)
-            status = error_set(error, STATUS_IO, "%s: cannot be read: %s", path, strerror(errno));
-        else if ((size_t)got < *size)
-            status = error_set(error, STATUS_IO, "%s: shrank while it was read", path);
-    }
-    close(file);
-    if (status) {
-        memory_free(*bytes);
-        *bytes = NULL;
-    }
-    return status;
-}
-
-Status file_read_start(const char *path, size_t count, uint8_t *bytes, size_t *got, Error *error) {
-    int file;
-    struct stat facts;
-    Status status = open_regular(path, &file, &facts, error);
-    if (status) return status;
-    ssize_t read_bytes = read_fully(file, bytes, count);
-    if (read_bytes < 0)
-        status = error_set(error, STATUS_IO, "%s: cannot be read: %s", path, strerror(errno));
-    else
-        *got = (size_t)read_bytes;
-    close(file);
-    return status;
-}
-
-/* ---- replacing ----------------------------------------------------------------------------------------- */
-
-/* Creates a new file beside `path`. The umask rules its permissions, as it does for any new file. */
-static int create_beside(const char *path, char temporary[DATA_PATH_LIMIT]) {
-    enum { ATTEMPTS = 100 };
-    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-        int length = snprintf(temporary, DATA_PATH_LIMIT, "%s.%ld-%d.tmp", path, (long)getpid(), attempt);
-        if (length >= DATA_PATH_LIMIT) {
-            errno = ENAMETOOLONG;
-            return -1;
-        }
-        int file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (file >= 0 || errno != EEXIST) return file;
-    }
-    return -1;
-}
-
-static bool write_fully(int file, const uint8_t *bytes, size_t size) {
-    for (size_t done = 0; done < size;) {
-        ssize_t more = write(file, bytes + done, size - done);
-        if (more < 0 && errno == EINTR) continue;
-        if (more < 0) return false;
-        done += (size_t)more;
-    }
-    return true;
-}
-
-/* So that the new name outlives a power cut. Some file systems cannot sync a folder: no reason to fail. */
-static void sync_folder_of(const char *path) {
-    char folder[DATA_PATH_LIMIT];
-    const char *slash = strrchr(path, '/');
-    int length = slash ? (int)(slash - path) + 1 : 1;
-    snprintf(folder, sizeof folder, "%.*s", length, slash ? path : ".");
-    int file = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (file < 0) return;
-    fsync(file);
-    close(file);
-}
-
-Status file_replace(const char *path, const uint8_t *bytes, size_t size, Error *error) {
-    char temporary[DATA_PATH_LIMIT];
-    int file = create_beside(path, temporary);
-    if (file < 0)
-        return error_set(error, STATUS_IO, "%s: cannot be written: no file can be created there: %s", path,
-                         strerror(errno));
-    bool written = write_fully(file, bytes, size) && fsync(file) == 0;
-    int reason = errno;
-    if (close(file) != 0 && written) {
-        written = false;
-        reason = errno;
-    }
-    if (written && rename(temporary, path) == 0) {
-        sync_folder_of(path);
-        return STATUS_OK;
-    }
-    if (written) reason = errno;
-    unlink(temporary);
-    return error_set(error, STATUS_IO,
-                     "%s: cannot be written (%zu bytes): %s; what was there before is unharmed", path, size,
-                     strerror(reason));
-}
 
 /* ---- where published files lie ------------------------------------------------------------------------- */
 
@@ -326,37 +197,49 @@ static void digest_finish(Digest *digest, char text[SHA256_HEX + 1]) {
     for (size_t i = 0; i < bytes; i++) snprintf(text + 2 * i, 3, "%02x", sum[i]);
 }
 
-/* The next bytes of the file, uncompressed if the digest is of those. -1 on failure. */
-static int next_bytes(gzFile zipped, int plain, uint8_t *bytes, unsigned room) {
-    return zipped ? gzread(zipped, bytes, room) : (int)read_fully(plain, bytes, room);
+enum { CHECKED_AT_ONCE = 1 << 16 };
+
+/* The file as it is. */
+static Status digest_plain(File *file, Digest *digest, Error *error) {
+    uint8_t bytes[CHECKED_AT_ONCE];
+    for (size_t left = file->size; left > 0;) {
+        size_t some = left < sizeof bytes ? left : sizeof bytes;
+        Status status = file_read_next(file, bytes, some, error);
+        if (status) return status;
+        digest_add(digest, bytes, some);
+        left -= some;
+    }
+    return STATUS_OK;
 }
 
-Status data_check_file(const DataFile *file, const char *path, Error *error) {
-    int plain;
-    struct stat facts;
-    Status status = open_regular(path, &plain, &facts, error);
-    if (status) return status;
-    gzFile zipped = NULL;
-    if (file->unzipped && !(zipped = gzdopen(plain, "rb"))) { /* reads uncompressed files as they are */
-        close(plain);
-        return error_no_memory(error, path);
+/* What the file is uncompressed; zlib reads a file that is not compressed as it is. */
+static Status digest_unzipped(const File *file, Digest *digest, Error *error) {
+    int own = dup(file->descriptor); /* gzclose_r closes it */
+    gzFile zipped = own < 0 ? NULL : gzdopen(own, "rb");
+    if (!zipped) {
+        if (own >= 0) close(own);
+        return error_no_memory(error, file->path);
     }
-    Digest digest;
-    digest_start(&digest, file);
-    enum { ROOM = 1 << 16 };
-    uint8_t bytes[ROOM];
+    uint8_t bytes[CHECKED_AT_ONCE];
     int got;
-    while ((got = next_bytes(zipped, plain, bytes, ROOM)) > 0) digest_add(&digest, bytes, (size_t)got);
+    while ((got = gzread(zipped, bytes, sizeof bytes)) > 0) digest_add(digest, bytes, (size_t)got);
+    bool whole = gzclose_r(zipped) == Z_OK && got == 0;
+    if (whole) return STATUS_OK;
+    return error_set(error, STATUS_CORRUPT, "%s: damaged or truncated: fetch it again", file->path);
+}
+
+Status data_check_file(const DataFile *published_file, const char *path, Error *error) {
+    File file;
+    Status status = file_open(&file, path, error);
+    if (status) return status;
+    Digest digest;
+    digest_start(&digest, published_file);
+    status = published_file->unzipped ? digest_unzipped(&file, &digest, error)
+                                      : digest_plain(&file, &digest, error);
+    file_close(&file);
     char text[SHA256_HEX + 1];
     digest_finish(&digest, text);
-
-    bool whole = got == 0;
-    if (zipped)
-        whole = gzclose_r(zipped) == Z_OK && whole;
-    else
-        close(plain);
-    if (!whole) return error_set(error, STATUS_CORRUPT, "%s: damaged or truncated: fetch it again", path);
-    if (strcmp(text, file->digest) == 0) return STATUS_OK;
+    if (status || strcmp(text, published_file->digest) == 0) return status;
     return error_set(error, STATUS_CORRUPT, "%s: not the published file: its %s sum is %s, expected is %s",
-                     path, digest.sha256 ? "SHA-256" : "MD5", text, file->digest);
+                     path, digest.sha256 ? "SHA-256" : "MD5", text, published_file->digest);
 }

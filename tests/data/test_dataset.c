@@ -35,8 +35,7 @@ static Dataset *open_kind(DataKind kind, DataSplit split) {
     return open_ok(&options);
 }
 
-/* ---- samples --------------------------------------------------------------------------------------------
- */
+/* ---- samples ---------------------------------------------------------------------------------------- */
 
 static void test_mnist_is_padded_unless_told(void **state) {
     (void)state;
@@ -107,8 +106,7 @@ static void test_splits_have_nothing_in_common(void **state) {
     dataset_free(test);
 }
 
-/* ---- batches --------------------------------------------------------------------------------------------
- */
+/* ---- batches ---------------------------------------------------------------------------------------- */
 
 /* Which of the made images a sample is: their first pixels differ. */
 static int64_t which(const Dataset *set, const real *sample) {
@@ -194,8 +192,7 @@ static void test_flips(void **state) {
     dataset_free(flipped);
 }
 
-/* ---- drawn kinds ----------------------------------------------------------------------------------------
- */
+/* ---- drawn kinds ------------------------------------------------------------------------------------ */
 
 static void test_training_digits_never_end(void **state) {
     (void)state;
@@ -258,9 +255,11 @@ static void test_stacked_mnist(void **state) {
     for (int i = 0; i < 1000; i++) total += set->histogram[i];
     assert_int_equal(total, 10000);
     uint8_t stacked[PIXELS], digit[1024];
+    int equal = 0; /* labels such as 333 */
     for (int64_t index = 0; index < 100; index++) {
         int64_t label = dataset_get(set, index, stacked);
         int64_t digits[3] = {label / 100, label / 10 % 10, label % 10};
+        equal += digits[0] == digits[1] && digits[1] == digits[2];
         for (int c = 0; c < 3; c++) { /* each channel is one of MNIST's images with that label */
             bool found = false;
             for (int64_t i = 0; i < single->count && !found; i++) {
@@ -271,6 +270,7 @@ static void test_stacked_mnist(void **state) {
             assert_true(found);
         }
     }
+    assert_in_range(equal, 0, 10);
     dataset_free(single);
     dataset_free(set);
 }
@@ -305,8 +305,7 @@ static void test_ring_and_grid(void **state) {
     dataset_free(grid);
 }
 
-/* ---- classes and parts ----------------------------------------------------------------------------------
- */
+/* ---- classes and parts ------------------------------------------------------------------------------ */
 
 static void test_chosen_classes(void **state) {
     (void)state;
@@ -406,8 +405,7 @@ static void test_lopsided_is_noticed(void **state) {
     dataset_free(uneven);
 }
 
-/* ---- options --------------------------------------------------------------------------------------------
- */
+/* ---- options ---------------------------------------------------------------------------------------- */
 
 static void test_kinds_have_names(void **state) {
     (void)state;

@@ -4,7 +4,7 @@
 #include "gan/data/data.h"
 #include "gan/data/image.h"
 
-/* A PNG all of one grey, or of that grey in red only. */
+/* A PNG all of one gray, or of that gray in red only. */
 static void make_image(const char *path, int64_t height, int64_t width, int64_t channels, uint8_t level) {
     Image image;
     Error error;
