@@ -121,8 +121,22 @@ static Shape w_shape(const ConvShape *conv) {
     return shape_of(conv->kernel_height, conv->kernel_width, conv->x_channels, conv->y_channels);
 }
 
+/* Kernels lay zeros around images, of x as many as are padded, of y up to a window's. In double, where
+ * nothing overflows. */
+static bool too_large(const ConvShape *conv) {
+    double x =
+        ((double)conv->x_height + 2 * (double)conv->pad) * ((double)conv->x_width + 2 * (double)conv->pad);
+    double y = ((double)conv->y_height + 2 * (double)conv->kernel_height) *
+               ((double)conv->y_width + 2 * (double)conv->kernel_width);
+    double limit = (double)SHAPE_LIMIT;
+    return x * (double)conv->x_channels > limit || y * (double)conv->y_channels > limit;
+}
+
 static Node *face(Graph *graph, Op op, const ConvShape *conv, Node *a, Node *b) {
     if (!node_all(graph, a, b)) return NULL;
+    if (too_large(conv))
+        return graph_fail(graph, "%s: an image would have more than %" PRId64 " elements, padding included",
+                          op_text(op), SHAPE_LIMIT);
     NodeDetail detail;
     memset(&detail, 0, sizeof detail);
     detail.conv = *conv;
