@@ -30,8 +30,8 @@ AppCommandRun doctor_command; /* doctor.c */
  * the folder `library`, or, NULL, from the program. Errors go to standard error. Returns whether the script
  * ran to its end. (lua/lua_script.c) */
 bool script_main(const char *library, int argc, char **argv);
-/* Calls the function that the library's module argv[0] returns, with the arguments that follow; `require` looks
- * beside the script `beside` first. (lua/lua_script.c) */
+/* Calls the function that the library's module argv[0] returns, with the arguments that follow; `require`
+ * looks beside the script `beside` first. (lua/lua_script.c) */
 bool script_module(const char *library, const char *beside, int argc, char **argv);
 const char *script_lua_version(void); /* "5.4.4" (lua/lua_script.c) */
 /* Prints the stub file of all Lua functions. (lua/lua_binding.c) */

@@ -4,8 +4,8 @@
 #define BROOD_APP_LUA_GRAPH_H
 
 #include "app/lua/lua_binding.h"
-#include "gan/program/layout.h"
 #include "gan/optimizer.h"
+#include "gan/program/layout.h"
 
 #define GRAPH_CLASS   "brood.Graph"
 #define TENSOR_CLASS  "brood.Tensor"

@@ -9,8 +9,9 @@
 #include "base/error.h"
 
 enum { SHAPE_AXES = 8, SHAPE_TEXT = 160 };
-#define SHAPE_LIMIT ((int64_t)1 << 40) /* elements; anything larger is a mistake, and no product overflows   \
-                                        */
+#define SHAPE_LIMIT                                                                                          \
+    ((int64_t)1 << 40) /* elements; anything larger is a mistake, and no product overflows                   \
+                        */
 
 typedef struct {
     int rank; /* 0 is a scalar */

@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gan/program/program.h"
 #include "gan/optimizer.h"
+#include "gan/program/program.h"
 #include "tests/support/alloc.h"
 #include "tests/support/nets.h"
 

@@ -378,7 +378,8 @@ static void test_close_when_simplified(void **unused) {
 
 static void test_close_with_sums(void **unused) {
     (void)unused;
-    for (uint64_t seed = 1001; seed <= 1000 + GRAPHS; seed++) check_graph(seed, true, seed % 2 ? RIG_FUSED : RIG_LITERAL);
+    for (uint64_t seed = 1001; seed <= 1000 + GRAPHS; seed++)
+        check_graph(seed, true, seed % 2 ? RIG_FUSED : RIG_LITERAL);
 }
 
 /* ---- large ones ---------------------------------------------------------------------------------------- */
@@ -462,9 +463,8 @@ static void test_large_expressions(void **unused) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_same_bits_without_sums),
-                                       cmocka_unit_test(test_close_when_simplified),
-                                       cmocka_unit_test(test_close_with_sums),
-                                       cmocka_unit_test(test_large_expressions)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_same_bits_without_sums), cmocka_unit_test(test_close_when_simplified),
+        cmocka_unit_test(test_close_with_sums), cmocka_unit_test(test_large_expressions)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
