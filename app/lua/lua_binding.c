@@ -9,12 +9,14 @@
 #include "app/lua/lua_data.h"
 #include "app/lua/lua_files.h"
 #include "app/lua/lua_image.h"
+#include "app/lua/lua_initializer.h"
 #include "app/lua/lua_model.h"
 #include "app/lua/lua_script.h"
 #include "app/names.h"
 
 const BindingModule *const binding_modules[] = {
-    &binding_graph, &binding_data, &binding_model, &binding_image, &binding_files, &binding_script, NULL};
+    &binding_graph,       &binding_data,  &binding_model,  &binding_image,
+    &binding_initializer, &binding_files, &binding_script, NULL};
 
 /* ---- classes and modules ------------------------------------------------------------------------------- */
 

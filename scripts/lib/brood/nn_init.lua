@@ -3,7 +3,7 @@
 --
 --     nn.conv { out = 64, kernel = 4, init = nn.init.normal(0.02) }
 local check = require "brood.check"
-local graph = require "brood.graph"
+local initializer = require "brood.initializer"
 
 local init = {}
 
@@ -75,34 +75,9 @@ function init.seed(seed, name)
     return hash
 end
 
--- The orthogonal factor Q of a normal matrix X = Q S is uniform among the orthogonal ones. Newton and Schulz:
--- X ← X (3 - XᵀX) / 2 drives the singular values, which begin between 0 and √3, to 1.
-local function orthogonal(shape, gain, seed)
-    local columns, rows = shape[#shape] or 1, 1
-    for axis = 1, #shape - 1 do rows = rows * shape[axis] end
-    local tall, wide = math.max(rows, columns), math.min(rows, columns)
-    local g = graph.new()
-    local x = g:variable("x", { tall, wide })
-    local start = g:normal { tall, wide } / (math.sqrt(tall) + math.sqrt(wide))
-    local better = 1.5 * x - 0.5 * graph.matmul(x, graph.matmul(x, x, { transpose_a = true }))
-    local begin = g:compile({}, { assign = { { x, start } } })
-    local improve = g:compile({ change = (better - x):square():mean() }, { assign = { { x, better } }, state = begin })
-    begin:run({}, { seed = seed })
-    for _ = 1, 100 do
-        if improve:run().change:item() * tall < 1e-10 then break end
-    end
-    local q = (rows >= columns and x or x:permute(2, 1)) * gain
-    return g:compile({ y = q:reshape(shape) }, { state = begin }):run().y
-end
-
--- The numbers of a resolved initializer: a brood.Value.
+-- The numbers of a resolved initializer: a brood.Value. Computed in C (gan/initializer.c).
 function init.fill(spec, shape, seed)
-    if spec.kind == "constant" then return graph.value(shape, spec.value) end
-    if spec.kind == "orthogonal" then return orthogonal(shape, spec.gain, seed) end
-    local g <close> = graph.new()
-    local y = spec.kind == "normal" and g:normal(shape) * spec.std or (g:uniform(shape) * 2 - 1) * spec.bound
-    local program <close> = g:compile { y = y }
-    return program:run({}, { seed = seed }).y
+    return initializer.fill(spec.kind, spec.std or spec.bound or spec.gain or spec.value, shape, seed)
 end
 
 -- The first value of a declared parameter or variable (an entry of a context's registry) in the run of this seed.
