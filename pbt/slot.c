@@ -1,0 +1,221 @@
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/random.h"
+#include "pbt/population.h"
+
+/* What a member reads back may have passed through a float or a printed number. */
+static const double READ_BACK_TOLERANCE = 1e-6;
+
+PbtView slot_view(const Standing *standing, const Slot *slot) {
+    return (PbtView){.slot = standing->slot,
+                     .failed = standing->failed,
+                     .pinned = standing->pinned,
+                     .steps = standing->steps,
+                     .age = standing->age,
+                     .score = standing->score,
+                     .fitness = standing->fitness,
+                     .values = standing->values,
+                     .window = standing->window,
+                     .window_count = standing->window_count,
+                     .parent = standing->parent,
+                     .state = standing->state,
+                     .failure = slot ? slot->failure : ""};
+}
+
+void slot_fail(Slot *slot, const char *stage, const Error *error) {
+    slot->now.failed = true;
+    slot->now.state[0] = '\0';
+    slot->now.score.score = slot->now.fitness = NAN;
+    slot->stage = stage;
+    snprintf(slot->failure, sizeof slot->failure, "%s: %.480s", stage, error->message);
+}
+
+static void heal(Slot *slot) {
+    slot->now.failed = false;
+    slot->failure[0] = '\0';
+    slot->stage = NULL;
+}
+
+/* ---- create, apply ------------------------------------------------------------------------------------- */
+
+void slot_free(PbtRun *run, Slot *slot) {
+    const PbtKind *kind = run->options.kind;
+    if (slot->member) kind->free(kind->context, slot->member);
+    slot->member = NULL;
+}
+
+void slot_create(PbtRun *run, void *worker, Slot *slot) {
+    const PbtKind *kind = run->options.kind;
+    PbtBirth birth = {run->options.seed, slot->now.slot, slot->now.values};
+    Error error = {.status = STATUS_OK};
+    slot_free(run, slot);
+    heal(slot);
+    if (kind->create(kind->context, worker, &birth, &slot->member, &error)) {
+        slot->member = NULL;
+        slot_fail(slot, "creating", &error);
+        return;
+    }
+    slot_apply(run, worker, slot);
+}
+
+static bool same_value(double wanted, double applied) {
+    return fabs(wanted - applied) <= READ_BACK_TOLERANCE * fabs(wanted);
+}
+
+void slot_apply(PbtRun *run, void *worker, Slot *slot) {
+    const PbtKind *kind = run->options.kind;
+    const PbtSpace *space = &run->options.space;
+    double applied[PBT_HYPERS] = {0};
+    Error error = {.status = STATUS_OK};
+    if (slot->now.failed) return;
+    if (kind->apply(kind->context, worker, slot->member, slot->now.values, applied, &error)) {
+        slot_fail(slot, "applying hyperparameters", &error);
+        return;
+    }
+    for (size_t i = 0; i < space->count; i++) {
+        if (same_value(slot->now.values[i], applied[i])) continue;
+        error_set(&error, STATUS_INVALID, "%s was set to %.17g, but the member reads %.17g",
+                  space->hypers[i].name, slot->now.values[i], applied[i]);
+        slot_fail(slot, "applying hyperparameters", &error);
+        return;
+    }
+}
+
+/* ---- train, score -------------------------------------------------------------------------------------- */
+
+static double cpu_seconds(const PbtKind *kind, void *member) {
+    struct timespec time;
+    if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time) != 0) return 0;
+    double outside = kind->cpu ? kind->cpu(kind->context, member) : 0;
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec + outside;
+}
+
+/* The slot's steps count even if they fail, so that its streams never show the same numbers again. */
+void slot_train(PbtRun *run, void *worker, Slot *slot, int64_t steps) {
+    const PbtKind *kind = run->options.kind;
+    Error error = {.status = STATUS_OK};
+    slot->ledger = (Ledger){.training = 0};
+    slot->now.parent = slot->now.slot;
+    slot->now.parent_round = slot->now.round + 1;
+    if (slot->now.failed) return;
+    double start = cpu_seconds(kind, slot->member);
+    Status status = kind->step(kind->context, worker, slot->member, slot->now.steps, steps, &error);
+    if (!status && kind->health) status = kind->health(kind->context, worker, slot->member, &error);
+    slot->ledger.training = cpu_seconds(kind, slot->member) - start;
+    slot->now.steps += steps;
+    slot->now.age += steps;
+    if (status) slot_fail(slot, "training", &error);
+}
+
+void slot_score(PbtRun *run, void *worker, Slot *slot) {
+    const PbtKind *kind = run->options.kind;
+    Error error = {.status = STATUS_OK};
+    if (slot->now.failed) return;
+    PbtScore score = {.score = NAN};
+    double start = cpu_seconds(kind, slot->member);
+    Status status = kind->score(kind->context, worker, slot->member, &score, &error);
+    slot->ledger.scoring += cpu_seconds(kind, slot->member) - start;
+    if (!status && (!isfinite(score.score) || !isfinite(score.deviation)))
+        status = error_set(&error, STATUS_NOT_FINITE, "the score is %g ± %g", score.score, score.deviation);
+    score.score += 0.0; /* never -0, which a database would turn into 0 */
+    score.deviation += 0.0;
+    for (size_t i = 0; i < kind->report_count; i++) score.reports[i] += 0.0;
+    slot->now.score = score;
+    if (status) slot_fail(slot, "scoring", &error);
+}
+
+/* ---- save, load ---------------------------------------------------------------------------------------- */
+
+Status slot_save(PbtRun *run, void *worker, Slot *slot, Error *error) {
+    const PbtKind *kind = run->options.kind;
+    slot->now.state[0] = '\0';
+    if (slot->now.failed || !run->store) return STATUS_OK;
+    Error own = {.status = STATUS_OK};
+    double start = cpu_seconds(kind, slot->member);
+    Status status = kind->save(kind->context, worker, slot->member, run->states, slot->now.state, &own);
+    slot->ledger.saving += cpu_seconds(kind, slot->member) - start;
+    if (status == STATUS_IO)
+        return error_set(error, STATUS_IO,
+                         "member %lld cannot be saved: %.800s; the last round is intact, and the run can be "
+                         "resumed when this is put right",
+                         (long long)slot->now.slot, own.message);
+    if (status) slot_fail(slot, "saving", &own);
+    return STATUS_OK;
+}
+
+Status slot_load(PbtRun *run, Slot *slot, const char *states, const char *hash, Error *error) {
+    const PbtKind *kind = run->options.kind;
+    void *worker = run_worker(run);
+    char found[FILE_HASH] = "";
+    Status status = kind->load(kind->context, worker, slot->member, states, hash, error);
+    if (!status) status = kind->hash(kind->context, worker, slot->member, found, error);
+    if (!status && strcmp(found, hash) != 0)
+        status = error_set(error, STATUS_CORRUPT, "its content is damaged: it has the hash %s", found);
+    if (status)
+        error_prefix(error, "%s/%s, a state of member %lld: ", states, hash, (long long)slot->now.slot);
+    return status;
+}
+
+/* ---- copy ---------------------------------------------------------------------------------------------- */
+
+void slot_copy(PbtRun *run, void *worker, Slot *slot, void *donor, unsigned parts) {
+    const PbtKind *kind = run->options.kind;
+    Error error = {.status = STATUS_OK};
+    if (!slot->now.failed && kind->copy(kind->context, worker, slot->member, donor, parts, &error))
+        slot_fail(slot, "copying", &error);
+}
+
+static Status hash_of(PbtRun *run, void *member, char hash[FILE_HASH], Error *error) {
+    const PbtKind *kind = run->options.kind;
+    hash[0] = '\0';
+    return kind->hash(kind->context, run_worker(run), member, hash, error);
+}
+
+Status slot_prove(PbtRun *run, Slot *slot, const char *state, void *donor, Error *error) {
+    char wanted[FILE_HASH], found[FILE_HASH];
+    if (slot->now.failed) return STATUS_OK;
+    snprintf(wanted, sizeof wanted, "%s", state);
+    if (!*wanted) {
+        Status status = hash_of(run, donor, wanted, error);
+        if (status) return status;
+    }
+    Error own = {.status = STATUS_OK};
+    Status status = hash_of(run, slot->member, found, &own);
+    if (!status && strcmp(found, wanted) != 0)
+        status = error_set(&own, STATUS_CORRUPT, "the copy has the hash %s, its donor %s", found, wanted);
+    if (status) slot_fail(slot, "copying", &own);
+    return STATUS_OK;
+}
+
+/* ---- the end of training ------------------------------------------------------------------------------- */
+
+static void remember_score(Standing *standing, double score) {
+    if (standing->window_count == PBT_WINDOW) {
+        memmove(standing->window, standing->window + 1, (PBT_WINDOW - 1) * sizeof *standing->window);
+        standing->window_count--;
+    }
+    standing->window[standing->window_count++] = score;
+}
+
+Status slot_settle(PbtRun *run, Slot *slot, int64_t round, Error *error) {
+    const PbtOptions *options = &run->options;
+    Standing *now = &slot->now;
+    now->round = round;
+    if (!now->failed) {
+        now->fitness = now->score.score;
+        if (options->control == PBT_RANDOM_FITNESS)
+            now->fitness = random_uniform_at(random_key(options->seed, (uint64_t)now->slot, "pbt.fitness"),
+                                             (uint64_t)round, 0);
+        remember_score(now, now->fitness);
+    }
+    return slot_tell(run, slot, error);
+}
+
+Status slot_tell(PbtRun *run, Slot *slot, Error *error) {
+    if (!slot->stage) return STATUS_OK;
+    slot->stage = NULL;
+    return run_event(run, error, "failed", slot->now.slot, NOBODY, "%s", slot->failure);
+}
