@@ -21,7 +21,7 @@ Status model_member(const Model *model, uint64_t seed, uint64_t slot, Member *me
     return status;
 }
 
-/* ---- sampling ------------------------------------------------------------------------------------------ */
+/* ---- sampling --------------------------------------------------------------------------------------- */
 
 static int input_of(const Model *model, const char *name) {
     return program_input_index(model->sampler, name);
@@ -38,19 +38,20 @@ size_t model_sampler_batch(const Model *model) {
 
 size_t model_latent(const Model *model) {
     int z = input_of(model, "z");
-    return z < 0 ? 0
-                 : (size_t)shape_count(program_input_shape(model->sampler, (size_t)z)) /
-                       model_sampler_batch(model);
+    if (z < 0) return 0;
+    return (size_t)shape_count(program_input_shape(model->sampler, (size_t)z)) / model_sampler_batch(model);
 }
 
 bool model_conditional(const Model *model) {
     return input_of(model, "labels") >= 0;
 }
 
-/* One batch. What is missing of a whole one is filled with zeros and thrown away. */
-static Status sample_batch(const Program *program, State *state, Workspace *workspace, const real *latents,
-                           size_t latent, size_t count, size_t batch, const real *labels, size_t numbers,
-                           real *images, Error *error) {
+/* One batch of `count` images, at most a whole one. What is missing of a whole one is made of zeros and the
+ * first class, and thrown away. */
+static Status sample_batch(const Model *model, const Program *program, State *state, Workspace *workspace,
+                           const real *latents, size_t count, const real *labels, real *images,
+                           Error *error) {
+    size_t batch = model_sampler_batch(model), latent = model_latent(model);
     int z = program_input_index(program, "z"), classes = program_input_index(program, "labels");
     if (z >= 0) {
         real *into = workspace_input(workspace, program, (size_t)z);
@@ -63,20 +64,23 @@ static Status sample_batch(const Program *program, State *state, Workspace *work
     }
     Status status = program_run(program, state, workspace, 0, 0, error);
     if (status == STATUS_OK)
-        memcpy(images, workspace_output(workspace, program, 0), count * numbers * sizeof(real));
+        memcpy(images, workspace_output(workspace, program, 0),
+               count * model_image_numbers(model) * sizeof(real));
     return status;
 }
 
 Status model_sample_from(const Model *model, bool raw, State *state, Workspace *workspace,
                          const real *latents, size_t count, const real *labels, real *images, Error *error) {
     const Program *program = raw ? model->raw_sampler : model->sampler;
-    size_t batch = model_sampler_batch(model), latent = model_latent(model),
-           numbers = model_image_numbers(model);
+    size_t batch = model_sampler_batch(model);
+    if (model_conditional(model) && !labels)
+        return error_set(error, STATUS_INVALID, "a conditional generator needs labels to sample by");
     Status status = workspace_reserve(workspace, program, error);
     for (size_t done = 0; done < count && status == STATUS_OK; done += batch) {
         size_t some = count - done < batch ? count - done : batch;
-        status = sample_batch(program, state, workspace, latents + done * latent, latent, some, batch,
-                              labels ? labels + done : NULL, numbers, images + done * numbers, error);
+        status =
+            sample_batch(model, program, state, workspace, latents + done * model_latent(model), some,
+                         labels ? labels + done : NULL, images + done * model_image_numbers(model), error);
     }
     return status;
 }
@@ -85,7 +89,7 @@ Status model_sample(const Model *model, bool raw, State *state, Workspace *works
                     size_t first, size_t count, const real *labels, real *images, Error *error) {
     size_t latent = model_latent(model),
            classes = model->trainer.data ? (size_t)model->trainer.data->classes : 0;
-    real *latents = memory_new(count * latent, sizeof(real)), *in_turn = memory_new(count, sizeof(real));
+    real *latents = memory_new(count, latent * sizeof(real)), *in_turn = memory_new(count, sizeof(real));
     Status status = latents && in_turn ? STATUS_OK : error_no_memory(error, "latent vectors");
     if (status == STATUS_OK) {
         random_normal(key, 0, first * latent, count * latent, latents);

@@ -1,5 +1,6 @@
 #include "gan/number.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdbool.h>
 
@@ -19,31 +20,33 @@ static double piecewise(const Number *number, double step) {
 }
 
 static double schedule_at(const Number *number, const double *hypers, double step) {
-    double share = number->steps > 0 && step < number->steps ? step / number->steps : 1;
-    bool over = share == 1 && number->kind >= NUMBER_LINEAR && number->kind <= NUMBER_EXPONENTIAL;
-    if (over) return number->to; /* exactly */
+    double from = number->from, to = number->to;
+    bool over = step >= number->steps; /* it has arrived: exactly `to` */
+    double share = over ? 1 : step / number->steps;
     switch (number->kind) {
-    case NUMBER_CONSTANT: return number->from;
+    case NUMBER_CONSTANT: return from;
     case NUMBER_HYPER: return hypers[number->hyper];
-    case NUMBER_LINEAR: return number->from + (number->to - number->from) * share;
-    case NUMBER_COSINE: return number->to + (number->from - number->to) * (1 + cos(acos(-1.0) * share)) / 2;
-    case NUMBER_EXPONENTIAL: return number->from * pow(number->to / number->from, share);
+    case NUMBER_LINEAR: return over ? to : from + (to - from) * share;
+    case NUMBER_COSINE: return over ? to : to + (from - to) * (1 + cos(acos(-1.0) * share)) / 2;
+    case NUMBER_EXPONENTIAL: return over ? to : from * pow(to / from, share);
     case NUMBER_PIECEWISE: return piecewise(number, step);
     case NUMBER_WARMUP:
-        if (step >= number->steps && number->after) return schedule_at(number->after, hypers, step - number->steps);
-        return number->from + (number->to - number->from) * share;
-    default: return 0;
+        if (over && number->after) return schedule_at(number->after, hypers, step - number->steps);
+        return over ? to : from + (to - from) * share;
+    case NUMBER_KINDS: break;
     }
+    assert(number->kind < NUMBER_KINDS);
+    return 0;
 }
 
 double number_at(const Number *number, const double *hypers, int64_t step) {
     return schedule_at(number, hypers, (double)step);
 }
 
-Status number_check(const Number *number, Error *error) {
-    bool bounded = number->kind == NUMBER_LINEAR || number->kind == NUMBER_COSINE ||
-                   number->kind == NUMBER_EXPONENTIAL || number->kind == NUMBER_WARMUP;
-    if (bounded && !(number->steps > 0 && isfinite(number->steps)))
+/* ---- checks ----------------------------------------------------------------------------------------- */
+
+static Status check_span(const Number *number, Error *error) {
+    if (!(number->steps > 0 && isfinite(number->steps)))
         return error_set(error, STATUS_INVALID, "a schedule lasts more than 0 steps, not %g", number->steps);
     if (!isfinite(number->from) || !isfinite(number->to))
         return error_set(error, STATUS_INVALID, "a schedule goes between finite numbers, not from %g to %g",
@@ -52,11 +55,36 @@ Status number_check(const Number *number, Error *error) {
         return error_set(error, STATUS_INVALID,
                          "an exponential schedule cannot go from %g to %g: both on one side of 0",
                          number->from, number->to);
-    if (number->kind == NUMBER_PIECEWISE && number->point_count == 0)
-        return error_set(error, STATUS_INVALID, "a piecewise schedule needs at least one {step, value}");
-    for (size_t i = 1; number->kind == NUMBER_PIECEWISE && i < number->point_count; i++)
-        if (!(number->points[i].step > number->points[i - 1].step))
-            return error_set(error, STATUS_INVALID, "piecewise schedule: step %g comes after step %g",
-                             number->points[i].step, number->points[i - 1].step);
     return number->after ? number_check(number->after, error) : STATUS_OK;
+}
+
+static Status check_points(const Number *number, Error *error) {
+    if (number->point_count == 0)
+        return error_set(error, STATUS_INVALID, "a piecewise schedule needs at least one {step, value}");
+    for (size_t i = 0; i < number->point_count; i++) {
+        const NumberPoint *point = &number->points[i];
+        if (!isfinite(point->step) || !isfinite(point->value))
+            return error_set(error, STATUS_INVALID, "piecewise schedule: {%g, %g}: finite numbers expected",
+                             point->step, point->value);
+        if (i > 0 && point->step <= point[-1].step)
+            return error_set(error, STATUS_INVALID, "piecewise schedule: step %g comes after step %g",
+                             point->step, point[-1].step);
+    }
+    return STATUS_OK;
+}
+
+Status number_check(const Number *number, Error *error) {
+    switch (number->kind) {
+    case NUMBER_CONSTANT:
+        if (isfinite(number->from)) return STATUS_OK;
+        return error_set(error, STATUS_INVALID, "a finite number expected, not %g", number->from);
+    case NUMBER_LINEAR:
+    case NUMBER_COSINE:
+    case NUMBER_EXPONENTIAL:
+    case NUMBER_WARMUP: return check_span(number, error);
+    case NUMBER_PIECEWISE: return check_points(number, error);
+    case NUMBER_HYPER:
+    case NUMBER_KINDS: break;
+    }
+    return STATUS_OK;
 }

@@ -15,7 +15,8 @@ typedef enum {
     NUMBER_COSINE, /* to + (from − to)·(1 + cos(π·step/steps)) / 2, then `to` (Loshchilov and Hutter 2016) */
     NUMBER_EXPONENTIAL, /* from·(to/from)^(step/steps), then `to` */
     NUMBER_PIECEWISE,   /* the value of the last point whose step has come; before the first, the first's */
-    NUMBER_WARMUP,      /* in a straight line from `from` to `to` over `steps`; then `after` from its start, or `to` */
+    NUMBER_WARMUP, /* in a straight line from `from` to `to` over `steps`; then `after` from its start, or
+                      `to` */
     NUMBER_KINDS
 } NumberKind;
 
@@ -39,7 +40,7 @@ Number number_hyper(int index);
 /* The number at an age of `step` steps; `hypers` are the member's hyperparameters. */
 double number_at(const Number *number, const double *hypers, int64_t step);
 
-/* STATUS_INVALID when a schedule makes no sense: no steps, an exponential through 0, points out of order. */
+/* STATUS_INVALID when it makes no sense: no steps, an exponential through 0, points out of order, a NaN. */
 Status number_check(const Number *number, Error *error);
 
 #endif

@@ -1,5 +1,6 @@
 #include "gan/trainer.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -10,11 +11,10 @@
 #include "base/random.h"
 #include "gan/kernels/loop.h"
 
-/* ---- the clock: counts that travel with the weights ---------------------------------------------------- */
+/* ---- the clock: counts that travel with the weights ------------------------------------------------- */
 
-/* Each count is two numbers of 24 bits, so that a float holds it. */
-enum { CLOCK_AGE, CLOCK_UPDATES, CLOCK_DRAWS, CLOCK_PLAYER, CLOCK_COUNTS = CLOCK_PLAYER + TRAINER_PLAYERS };
-static const char CLOCK[] = "trainer.clock";
+enum { CLOCK_AGE, CLOCK_PLAYER, CLOCK_COUNTS = CLOCK_PLAYER + TRAINER_PLAYERS };
+static const char CLOCK[] = "trainer.clock"; /* (counts, 2): two numbers of 24 bits each, which floats hold */
 static const int64_t CLOCK_BASE = 1 << 24;
 
 Status trainer_add_clock(Layout *layout, Error *error) {
@@ -48,11 +48,6 @@ int64_t member_age(const Member *member) {
     return clock_get(&member->state, CLOCK_AGE);
 }
 
-void member_resume(Member *member) {
-    member->updates = (uint64_t)clock_get(&member->state, CLOCK_UPDATES);
-    member->draws = (uint64_t)clock_get(&member->state, CLOCK_DRAWS);
-}
-
 Status member_new(Member *member, const TrainerModel *model, Error *error) {
     *member = (Member){.hypers = NULL};
     return state_new(&member->state, model->layout, error);
@@ -62,9 +57,16 @@ void member_free(Member *member) {
     state_free(&member->state);
 }
 
-/* ---- binding programs by the names of their inputs ----------------------------------------------------- */
+/* ---- what a trainer is made of ---------------------------------------------------------------------- */
 
 typedef enum { BIND_REAL, BIND_REAL_LABELS, BIND_FAKE_LABELS, BIND_FAKE, BIND_HYPER, BIND_NUMBER } BindKind;
+static const char *const PLAIN_INPUTS[] = {
+    [BIND_REAL] = "real",
+    [BIND_REAL_LABELS] = "real_labels",
+    [BIND_FAKE_LABELS] = "fake_labels",
+    [BIND_FAKE] = "fake",
+};
+enum { PLAIN_COUNT = sizeof PLAIN_INPUTS / sizeof *PLAIN_INPUTS };
 
 typedef struct {
     BindKind kind;
@@ -78,7 +80,6 @@ typedef struct {
 typedef struct {
     const Program *program; /* NULL: there is none */
     Workspace *workspace;   /* borrowed from the trainer */
-    uint64_t lane;          /* programs must not draw the same numbers: each has a stream of its own */
     Bind *binds;
     Report *reports;
     size_t bind_count, report_count;
@@ -92,43 +93,87 @@ typedef struct {
 struct Trainer {
     const TrainerModel *model;
     Player players[TRAINER_PLAYERS];
-    Workspace *
-        workspaces[2 * TRAINER_PLAYERS]; /* one for all, or one a phase where several must be alive at once */
+    Workspace *workspaces[TRAINER_PLAYERS]; /* one for all, or one a player */
     size_t workspace_count;
-    const Phase *early; /* the phase whose early images are reused; NULL: none */
-    real *unused;       /* (batch, sample): takes images where only labels are wanted */
+    const Phase *early;               /* the phase whose early images are reused; NULL: none */
+    size_t early_output, early_count; /* which output these images are; numbers in it */
+    real *unused;                     /* (batch, sample): takes images where only labels are wanted */
     char **signals;
-    double *values, *sums; /* by signal */
+    double *sums; /* by signal: over the updates that made it */
+    int64_t *counts;
     size_t signal_count, signal_room;
 };
 
-static Status find_name(const char *const *names, size_t count, const char *name, size_t *index) {
+/* ---- binding programs by the names of their inputs -------------------------------------------------- */
+
+static bool find_name(const char *const *names, size_t count, const char *name, size_t *index) {
     for (*index = 0; *index < count; (*index)++)
-        if (strcmp(names[*index], name) == 0) return STATUS_OK;
-    return STATUS_INVALID;
+        if (strcmp(names[*index], name) == 0) return true;
+    return false;
 }
 
-static Status bind_input(const TrainerModel *model, const char *name, Bind *bind, Error *error) {
-    static const char *const PLAIN[] = {"real", "real_labels", "fake_labels", "fake"};
+/* The index of n.INDEX; `count`, which is none, for anything else. */
+static size_t number_index(const char *name, size_t count) {
+    if (strncmp(name, "n.", 2) != 0 || name[2] < '0' || name[2] > '9') return count;
+    char *end;
+    unsigned long index = strtoul(name + 2, &end, 10);
+    return *end == '\0' && index < count ? index : count;
+}
+
+static Status find_source(const Trainer *trainer, const char *name, Bind *bind, Error *error) {
+    const TrainerModel *model = trainer->model;
     size_t plain;
-    if (find_name(PLAIN, sizeof PLAIN / sizeof *PLAIN, name, &plain) == STATUS_OK) {
+    if (find_name(PLAIN_INPUTS, PLAIN_COUNT, name, &plain)) {
         bind->kind = (BindKind)plain;
         if (plain <= BIND_REAL_LABELS && !model->data)
             return error_set(error, STATUS_INVALID, "a program reads '%s', but the experiment has no data",
                              name);
+        if (plain == BIND_FAKE && !trainer->early)
+            return error_set(error, STATUS_INVALID,
+                             "a program reads 'fake', but no player's images are reused: none of them makes a"
+                             " 'fake' early, or reuse is off");
         return STATUS_OK;
     }
     if (strncmp(name, "h.", 2) == 0) {
         bind->kind = BIND_HYPER;
-        if (find_name(model->hypers, model->hyper_count, name + 2, &bind->index) == STATUS_OK)
-            return STATUS_OK;
+        if (find_name(model->hypers, model->hyper_count, name + 2, &bind->index)) return STATUS_OK;
         return error_set(error, STATUS_INVALID,
                          "a program reads hyperparameter '%s', which the experiment does not have", name + 2);
     }
     bind->kind = BIND_NUMBER;
-    bind->index = strncmp(name, "n.", 2) == 0 ? strtoul(name + 2, NULL, 10) : model->number_count;
+    bind->index = number_index(name, model->number_count);
     if (bind->index < model->number_count) return STATUS_OK;
     return error_set(error, STATUS_INVALID, "a program reads the input '%s', which nothing provides", name);
+}
+
+static size_t sample_numbers(const TrainerModel *model) {
+    return model->data ? (size_t)(model->data->height * model->data->width * model->data->channels) : 0;
+}
+
+/* Numbers that its source writes into an input. */
+static size_t source_count(const Trainer *trainer, const Bind *bind) {
+    switch (bind->kind) {
+    case BIND_REAL: return trainer->model->batch * sample_numbers(trainer->model);
+    case BIND_REAL_LABELS:
+    case BIND_FAKE_LABELS: return trainer->model->batch;
+    case BIND_FAKE: return trainer->early_count;
+    case BIND_HYPER:
+    case BIND_NUMBER: break;
+    }
+    return 1;
+}
+
+static Status bind_input(const Trainer *trainer, const Program *program, Bind *bind, Error *error) {
+    const char *name = program_input_name(program, bind->input);
+    Status status = find_source(trainer, name, bind, error);
+    if (status != STATUS_OK) return status;
+    Shape shape = program_input_shape(program, bind->input);
+    size_t expected = source_count(trainer, bind);
+    if ((size_t)shape_count(shape) == expected) return STATUS_OK;
+    char text[SHAPE_TEXT];
+    return error_set(error, STATUS_INVALID,
+                     "a program's input '%s' has the shape %s: one of %zu numbers expected", name,
+                     shape_text(shape, text), expected);
 }
 
 /* The signal PLAYER.NAME, made when it is new. */
@@ -136,7 +181,7 @@ static Status add_signal(Trainer *trainer, const char *player, const char *name,
                          Error *error) {
     char text[256];
     snprintf(text, sizeof text, "%s.%s", player, name);
-    if (find_name((const char *const *)trainer->signals, trainer->signal_count, text, index) == STATUS_OK)
+    if (find_name((const char *const *)trainer->signals, trainer->signal_count, text, index))
         return STATUS_OK;
     char *copy = memory_string(text);
     if (!copy || !memory_grow((void **)&trainer->signals, trainer->signal_count, &trainer->signal_room,
@@ -148,63 +193,96 @@ static Status add_signal(Trainer *trainer, const char *player, const char *name,
     return STATUS_OK;
 }
 
-static Status bind_phase(Trainer *trainer, const char *player, const Program *program, uint64_t lane,
-                         Phase *phase, Error *error) {
+static Status bind_phase(Trainer *trainer, const char *player, const Program *program, Phase *phase,
+                         Error *error) {
     if (!program) return STATUS_OK;
     phase->program = program;
-    phase->lane = lane;
     phase->binds = memory_new(program_inputs(program), sizeof(Bind));
     phase->reports = memory_new(program_outputs(program), sizeof(Report));
     if (!phase->binds || !phase->reports) return error_no_memory(error, "a trainer");
     for (size_t i = 0; i < program_inputs(program); i++) {
         Bind *bind = &phase->binds[phase->bind_count++];
         bind->input = i;
-        Status status = bind_input(trainer->model, program_input_name(program, i), bind, error);
-        if (status != STATUS_OK) return status;
+        Status status = bind_input(trainer, program, bind, error);
+        if (status != STATUS_OK) return error_prefix(error, "player %s: ", player);
     }
     for (size_t i = 0; i < program_outputs(program); i++) {
-        if (shape_count(program_output_shape(program, i)) != 1) continue;
+        if (program_output_shape(program, i).rank > 0) continue;
         Report *report = &phase->reports[phase->report_count++];
         report->output = i;
         Status status = add_signal(trainer, player, program_output_name(program, i), &report->signal, error);
         if (status != STATUS_OK) return status;
     }
-    if (trainer->model->reuse && program_output_index(program, "fake") >= 0) trainer->early = phase;
     return STATUS_OK;
 }
 
-/* One workspace serves all phases in turn, unless several must be alive at once. */
-static Status give_workspace(Trainer *trainer, Phase *phase, Error *error) {
+/* ---- making a trainer ------------------------------------------------------------------------------- */
+
+static bool is_one(const Number *number) {
+    return number->kind == NUMBER_CONSTANT && number->from == 1;
+}
+
+/* Where each player has to update exactly once a step, more would be passed over in silence. */
+static Status check_repeats(const Trainer *trainer, size_t p, Error *error) {
+    const TrainerPlayer *player = &trainer->model->players[p];
+    bool early = trainer->early == &trainer->players[p].update;
+    if (is_one(&player->repeats) || !(early || trainer->model->simultaneous)) return STATUS_OK;
+    return error_set(error, STATUS_INVALID, "player %s updates exactly once a step when %s", player->name,
+                     early ? "its images are reused" : "updates are simultaneous");
+}
+
+static Status find_early(Trainer *trainer, Error *error) {
+    const TrainerModel *model = trainer->model;
+    for (size_t p = 0; model->reuse && p < model->player_count; p++) {
+        const TrainerPlayer *player = &model->players[p];
+        int output = program_output_index(player->update, "fake");
+        if (output < 0) continue;
+        if (trainer->early || player->penalized)
+            return error_set(error, STATUS_INVALID,
+                             "player %s: only one player, with one program, has images"
+                             " to reuse",
+                             player->name);
+        trainer->early = &trainer->players[p].update;
+        trainer->early_output = (size_t)output;
+        trainer->early_count = (size_t)shape_count(program_output_shape(player->update, (size_t)output));
+    }
+    return STATUS_OK;
+}
+
+/* One workspace serves all phases in turn, unless those of several players must be alive at once. */
+static Status give_workspace(Trainer *trainer, Phase *phase, bool fresh, Error *error) {
     if (!phase->program) return STATUS_OK;
-    bool own = trainer->model->reuse || trainer->model->simultaneous || trainer->workspace_count == 0;
-    if (own && !(trainer->workspaces[trainer->workspace_count++] = workspace_new()))
+    if (fresh && !(trainer->workspaces[trainer->workspace_count++] = workspace_new()))
         return error_no_memory(error, "a workspace");
     phase->workspace = trainer->workspaces[trainer->workspace_count - 1];
     return workspace_reserve(phase->workspace, phase->program, error);
 }
 
+static Status build_player(Trainer *trainer, size_t p, Error *error) {
+    const TrainerPlayer *given = &trainer->model->players[p];
+    Player *player = &trainer->players[p];
+    bool own_space = p == 0 || trainer->model->reuse || trainer->model->simultaneous;
+    Status status = check_repeats(trainer, p, error);
+    if (status == STATUS_OK) status = bind_phase(trainer, given->name, given->update, &player->update, error);
+    if (status == STATUS_OK)
+        status = bind_phase(trainer, given->name, given->penalized, &player->penalized, error);
+    if (status == STATUS_OK) status = add_signal(trainer, given->name, "norm", &player->norm_signal, error);
+    if (status == STATUS_OK) status = give_workspace(trainer, &player->update, own_space, error);
+    if (status == STATUS_OK) status = give_workspace(trainer, &player->penalized, false, error);
+    return status;
+}
+
 static Status build(Trainer *trainer, Error *error) {
     const TrainerModel *model = trainer->model;
-    Status status = STATUS_OK;
-    for (size_t p = 0; p < model->player_count && status == STATUS_OK; p++) {
-        const TrainerPlayer *given = &model->players[p];
-        Player *player = &trainer->players[p];
-        status = bind_phase(trainer, given->name, given->update, 2 * p, &player->update, error);
-        if (status == STATUS_OK)
-            status = bind_phase(trainer, given->name, given->penalized, 2 * p + 1, &player->penalized, error);
-        if (status == STATUS_OK)
-            status = add_signal(trainer, given->name, "norm", &player->norm_signal, error);
-        if (status == STATUS_OK) status = give_workspace(trainer, &player->update, error);
-        if (status == STATUS_OK) status = give_workspace(trainer, &player->penalized, error);
-    }
+    Status status = find_early(trainer, error);
+    for (size_t p = 0; p < model->player_count && status == STATUS_OK; p++)
+        status = build_player(trainer, p, error);
     if (status != STATUS_OK) return status;
-    trainer->values = memory_new(trainer->signal_count, sizeof(double));
-    trainer->sums = memory_new(trainer->signal_count, sizeof(double));
-    size_t sample =
-        model->data ? (size_t)(model->data->height * model->data->width * model->data->channels) : 0;
-    trainer->unused = memory_new(model->batch * sample, sizeof(real));
-    return trainer->values && trainer->sums && trainer->unused ? STATUS_OK
-                                                               : error_no_memory(error, "a trainer");
+    trainer->sums = memory_new(trainer->signal_count, sizeof *trainer->sums);
+    trainer->counts = memory_new(trainer->signal_count, sizeof *trainer->counts);
+    trainer->unused = memory_new(model->batch, sample_numbers(model) * sizeof(real));
+    if (trainer->sums && trainer->counts && trainer->unused) return STATUS_OK;
+    return error_no_memory(error, "a trainer");
 }
 
 Trainer *trainer_new(const TrainerModel *model, Error *error) {
@@ -233,8 +311,8 @@ void trainer_free(Trainer *trainer) {
     for (size_t i = 0; i < trainer->workspace_count; i++) workspace_free(trainer->workspaces[i]);
     for (size_t i = 0; i < trainer->signal_count; i++) memory_free(trainer->signals[i]);
     memory_free(trainer->signals);
-    memory_free(trainer->values);
     memory_free(trainer->sums);
+    memory_free(trainer->counts);
     memory_free(trainer->unused);
     memory_free(trainer);
 }
@@ -253,69 +331,142 @@ const char *trainer_signal_name(const Trainer *trainer, size_t index) {
     return trainer->signals[index];
 }
 
-/* ---- one update ---------------------------------------------------------------------------------------- */
+/* ---- a step under way ------------------------------------------------------------------------------- */
 
-static const Bind *find_bind(const Phase *phase, BindKind kind) {
+/* All that is random is numbered by the member's own steps and by what comes when within one: nothing of it
+ * is stored, and no stream is ever rewound. */
+typedef struct {
+    Trainer *trainer;
+    const TrainerModel *model;
+    Member *member;
+    int64_t age;      /* of the state, before it */
+    uint64_t updates; /* begun in this step, of all players */
+    uint64_t draws;   /* batches drawn in this step */
+    Error *error;
+} Step;
+
+static double number_now(const Step *step, const Number *number) {
+    return number_at(number, step->member->hypers, step->age);
+}
+
+/* Numbers an update of this member: no other has the same. */
+static uint64_t update_counter(const Step *step, uint64_t update) {
+    static const uint64_t MOST_UPDATES = TRAINER_PLAYERS * TRAINER_REPEATS;
+    return (uint64_t)step->member->steps * MOST_UPDATES + update;
+}
+
+/* Adds to a signal. A NaN or an infinity is the end of the step. */
+static Status record(const Step *step, size_t signal, double value) {
+    step->trainer->sums[signal] += value;
+    step->trainer->counts[signal]++;
+    if (isfinite(value)) return STATUS_OK;
+    return error_set(step->error, STATUS_NOT_FINITE, "%s is %g at step %" PRId64,
+                     step->trainer->signals[signal], value, step->age + 1);
+}
+
+static Status record_outputs(const Step *step, const Phase *phase) {
+    for (size_t i = 0; i < phase->report_count; i++) {
+        const Report *report = &phase->reports[i];
+        const real *value = workspace_output(phase->workspace, phase->program, report->output);
+        Status status = record(step, report->signal, (double)*value);
+        if (status != STATUS_OK) return status;
+    }
+    return STATUS_OK;
+}
+
+/* ---- inputs ----------------------------------------------------------------------------------------- */
+
+static real *input_of(const Phase *phase, BindKind kind) {
     for (size_t i = 0; i < phase->bind_count; i++)
-        if (phase->binds[i].kind == kind) return &phase->binds[i];
+        if (phase->binds[i].kind == kind)
+            return workspace_input(phase->workspace, phase->program, phase->binds[i].input);
     return NULL;
 }
 
-static real *bind_pointer(const Phase *phase, const Bind *bind) {
-    return workspace_input(phase->workspace, phase->program, bind->input);
-}
-
-static void draw_real(const Trainer *trainer, Member *member, const Phase *phase) {
-    const Bind *images = find_bind(phase, BIND_REAL), *labels = find_bind(phase, BIND_REAL_LABELS);
+/* The first batches of all steps are one stream of epochs, the second batches another, and so on: how many a
+ * step takes may change at any time. */
+static void draw_real(Step *step, const Phase *phase) {
+    real *images = input_of(phase, BIND_REAL), *labels = input_of(phase, BIND_REAL_LABELS);
     if (!images && !labels) return;
-    real *classes = labels ? bind_pointer(phase, labels) : NULL;
-    dataset_batch(trainer->model->data, random_key(member->key, 0, "data"), member->draws++,
-                  trainer->model->batch, images ? bind_pointer(phase, images) : trainer->unused, classes);
-    for (size_t i = 0; classes && i < trainer->model->batch; i++) classes[i] += 1;
+    size_t batch = step->model->batch;
+    dataset_batch(step->model->data, random_key(step->member->key, step->draws++, "data"),
+                  (uint64_t)step->member->steps, batch, images ? images : step->trainer->unused, labels);
+    for (size_t i = 0; labels && i < batch; i++) labels[i] += 1;
 }
 
-static void draw_labels(const Trainer *trainer, uint64_t key, uint64_t counter, real *labels) {
-    uint64_t classes = trainer->model->data ? (uint64_t)trainer->model->data->classes : 0;
-    for (size_t i = 0; i < trainer->model->batch; i++)
+static void draw_labels(const Step *step, uint64_t counter, real *labels) {
+    uint64_t classes = step->model->data ? (uint64_t)step->model->data->classes : 0;
+    uint64_t key = random_key(step->member->key, 0, "labels");
+    for (size_t i = 0; i < step->model->batch; i++)
         labels[i] = classes ? (real)(1 + random_integer_at(key, counter, i, classes)) : 1;
 }
 
-/* Fills a program's inputs. `counter` numbers the update whose images it generates. */
-static void bind_inputs(Trainer *trainer, Member *member, const Phase *phase, uint64_t counter) {
-    const TrainerModel *model = trainer->model;
-    int64_t age = member_age(member);
-    for (size_t i = 0; i < phase->bind_count; i++) {
-        const Bind *bind = &phase->binds[i];
-        real *to = bind_pointer(phase, bind);
-        switch (bind->kind) {
-        case BIND_HYPER: to[0] = (real)member->hypers[bind->index]; break;
-        case BIND_NUMBER: to[0] = (real)number_at(&model->numbers[bind->index], member->hypers, age); break;
-        case BIND_FAKE_LABELS: draw_labels(trainer, random_key(member->key, 0, "labels"), counter, to); break;
-        case BIND_FAKE: {
-            const Phase *early = trainer->early;
-            size_t output = (size_t)program_output_index(early->program, "fake");
-            size_t count = (size_t)shape_count(program_output_shape(early->program, output));
-            memcpy(to, workspace_output(early->workspace, early->program, output), count * sizeof(real));
-            break;
-        }
-        case BIND_REAL:
-        case BIND_REAL_LABELS: break; /* draw_real's */
-        }
+/* `images` numbers the update whose images the program generates or judges: their labels go by it. */
+static void fill_input(const Step *step, const Phase *phase, const Bind *bind, uint64_t images) {
+    const Trainer *trainer = step->trainer;
+    real *to = workspace_input(phase->workspace, phase->program, bind->input);
+    switch (bind->kind) {
+    case BIND_HYPER: to[0] = (real)step->member->hypers[bind->index]; break;
+    case BIND_NUMBER: to[0] = (real)number_now(step, &step->model->numbers[bind->index]); break;
+    case BIND_FAKE_LABELS: draw_labels(step, images, to); break;
+    case BIND_FAKE:
+        memcpy(to,
+               workspace_output(trainer->early->workspace, trainer->early->program, trainer->early_output),
+               trainer->early_count * sizeof(real));
+        break;
+    case BIND_REAL:
+    case BIND_REAL_LABELS: break; /* draw_real's */
     }
 }
 
-static OptimizerSettings settings_now(const TrainerPlayer *player, const Member *member) {
-    int64_t age = member_age(member);
-    const double *hypers = member->hypers;
+static void fill_inputs(Step *step, const Phase *phase) {
+    uint64_t images = update_counter(step, step->trainer->early ? 0 : step->updates);
+    for (size_t i = 0; i < phase->bind_count; i++) fill_input(step, phase, &phase->binds[i], images);
+    draw_real(step, phase);
+}
+
+/* ---- one update ------------------------------------------------------------------------------------- */
+
+typedef Status Run(const Program *program, State *state, Workspace *workspace, uint64_t key, uint64_t counter,
+                   Error *error);
+
+static Status run(const Step *step, const Phase *phase, Run *run_program, uint64_t update) {
+    return run_program(phase->program, &step->member->state, phase->workspace,
+                       random_key(step->member->key, 0, "program"), update_counter(step, update),
+                       step->error);
+}
+
+/* The update that makes early images is the step's first, number 0: it is begun before, and finished after,
+ * those that use the images. */
+static Status begin_early(Step *step) {
+    const Phase *early = step->trainer->early;
+    if (!early) return STATUS_OK;
+    fill_inputs(step, early);
+    return run(step, early, program_begin, step->updates++);
+}
+
+/* Computes the gradients. */
+static Status compute(Step *step, const Phase *phase) {
+    Status status;
+    if (phase == step->trainer->early)
+        status = run(step, phase, program_finish, 0);
+    else {
+        fill_inputs(step, phase);
+        status = run(step, phase, program_run, step->updates++);
+    }
+    return status == STATUS_OK ? record_outputs(step, phase) : status;
+}
+
+static OptimizerSettings settings_now(const Step *step, const TrainerPlayer *player) {
     return (OptimizerSettings){.kind = player->optimizer,
-                               .lr = number_at(&player->lr, hypers, age),
-                               .beta1 = number_at(&player->beta1, hypers, age),
-                               .beta2 = number_at(&player->beta2, hypers, age),
-                               .epsilon = number_at(&player->epsilon, hypers, age),
-                               .momentum = number_at(&player->momentum, hypers, age),
-                               .decay = number_at(&player->decay, hypers, age),
-                               .weight_decay = number_at(&player->weight_decay, hypers, age),
-                               .clip_norm = number_at(&player->clip_norm, hypers, age),
+                               .lr = number_now(step, &player->lr),
+                               .beta1 = number_now(step, &player->beta1),
+                               .beta2 = number_now(step, &player->beta2),
+                               .epsilon = number_now(step, &player->epsilon),
+                               .momentum = number_now(step, &player->momentum),
+                               .decay = number_now(step, &player->decay),
+                               .weight_decay = number_now(step, &player->weight_decay),
+                               .clip_norm = number_now(step, &player->clip_norm),
                                .nesterov = player->nesterov};
 }
 
@@ -324,112 +475,79 @@ static void clamp(size_t count, real *p, real bound) {
     for (size_t i = 0; i < count; i++) p[i] = p[i] > bound ? bound : p[i] < -bound ? -bound : p[i];
 }
 
-static Status take_step(Trainer *trainer, Member *member, size_t p, const Phase *phase, Error *error) {
-    const TrainerPlayer *player = &trainer->model->players[p];
-    OptimizerSettings settings = settings_now(player, member);
-    if (optimizer_check(&settings, error) != STATUS_OK)
-        return error_prefix(error, "player %s: ", player->name);
-    int64_t updates = clock_get(&member->state, CLOCK_PLAYER + (int)p) + 1;
-    clock_set(&member->state, CLOCK_PLAYER + (int)p, updates);
-    size_t count, unused;
-    real *weights = state_block(&member->state, player->group, LAYOUT_PARAMETER, &count);
-    real *m = state_block(&member->state, player->group, LAYOUT_MOMENT1, &unused);
-    real *v = state_block(&member->state, player->group, LAYOUT_MOMENT2, &unused);
-    const real *g = workspace_gradients(phase->workspace, phase->program, player->group, &unused);
-    trainer->values[trainer->players[p].norm_signal] =
-        optimizer_step(&settings, updates, count, weights, g, m, v);
-    double bound = number_at(&player->clip, member->hypers, member_age(member));
+/* The optimizer's step with the gradients that the phase has computed. */
+static Status take_step(const Step *step, size_t p, const Phase *phase) {
+    const TrainerPlayer *player = &step->model->players[p];
+    State *state = &step->member->state;
+    OptimizerSettings settings = settings_now(step, player);
+    if (optimizer_check(&settings, step->error) != STATUS_OK)
+        return error_prefix(step->error, "player %s: ", player->name);
+    int64_t updates = clock_get(state, CLOCK_PLAYER + (int)p) + 1;
+    clock_set(state, CLOCK_PLAYER + (int)p, updates);
+    size_t count, gradients;
+    real *weights = state_block(state, player->group, LAYOUT_PARAMETER, &count);
+    real *m = state_block(state, player->group, LAYOUT_MOMENT1, &gradients);
+    real *v = state_block(state, player->group, LAYOUT_MOMENT2, &gradients);
+    const real *g = workspace_gradients(phase->workspace, phase->program, player->group, &gradients);
+    assert(gradients == count);
+    double norm = optimizer_step(&settings, updates, count, weights, g, m, v);
+    double bound = number_now(step, &player->clip);
     if (bound > 0) clamp(count, weights, (real)bound);
-    return STATUS_OK;
-}
-
-static void read_signals(Trainer *trainer, const Phase *phase) {
-    for (size_t i = 0; i < phase->report_count; i++)
-        trainer->values[phase->reports[i].signal] =
-            (double)*workspace_output(phase->workspace, phase->program, phase->reports[i].output);
+    return record(step, step->trainer->players[p].norm_signal, norm);
 }
 
 /* The phase of a player's next update: with the penalty, every lazy-th time. */
-static const Phase *next_phase(const Trainer *trainer, const Member *member, size_t p) {
-    const Player *player = &trainer->players[p];
+static const Phase *next_phase(const Step *step, size_t p) {
+    const Player *player = &step->trainer->players[p];
     if (!player->penalized.program) return &player->update;
-    int64_t every = llround(number_at(&trainer->model->players[p].lazy, member->hypers, member_age(member)));
-    int64_t done = clock_get(&member->state, CLOCK_PLAYER + (int)p);
+    int64_t every = llround(number_now(step, &step->model->players[p].lazy));
+    int64_t done = clock_get(&step->member->state, CLOCK_PLAYER + (int)p);
     return every <= 1 || done % every == 0 ? &player->penalized : &player->update;
 }
 
-static uint64_t phase_key(const Member *member, const Phase *phase) {
-    return random_key(member->key, phase->lane, "program");
-}
-
-/* Computes the gradients; of the phase with early images only what is left to do. */
-static Status compute(Trainer *trainer, Member *member, const Phase *phase, uint64_t step_counter,
-                      Error *error) {
-    Status status;
-    if (phase == trainer->early)
-        status = program_finish(phase->program, &member->state, phase->workspace, phase_key(member, phase),
-                                step_counter, error);
-    else {
-        uint64_t counter = member->updates;
-        bind_inputs(trainer, member, phase, trainer->early ? step_counter : counter);
-        draw_real(trainer, member, phase);
-        status = program_run(phase->program, &member->state, phase->workspace, phase_key(member, phase),
-                             counter, error);
+static Status update_player(Step *step, size_t p) {
+    const TrainerPlayer *player = &step->model->players[p];
+    double repeats = round(number_now(step, &player->repeats));
+    if (!(repeats <= TRAINER_REPEATS))
+        return error_set(step->error, STATUS_INVALID, "player %s: %g updates in a step: at most %d expected",
+                         player->name, repeats, TRAINER_REPEATS);
+    int64_t left = repeats < 1 ? 1 : (int64_t)repeats;
+    Status status = STATUS_OK;
+    for (; left > 0 && status == STATUS_OK; left--) {
+        const Phase *phase = next_phase(step, p);
+        status = compute(step, phase);
+        if (status == STATUS_OK) status = take_step(step, p, phase);
     }
-    member->updates++;
-    if (status == STATUS_OK) read_signals(trainer, phase);
     return status;
 }
 
-static Status begin_early(Trainer *trainer, Member *member, uint64_t step_counter, Error *error) {
-    const Phase *phase = trainer->early;
-    if (!phase) return STATUS_OK;
-    bind_inputs(trainer, member, phase, step_counter);
-    draw_real(trainer, member, phase);
-    return program_begin(phase->program, &member->state, phase->workspace, phase_key(member, phase),
-                         step_counter, error);
+static Status update_in_turn(Step *step) {
+    Status status = STATUS_OK;
+    for (size_t p = 0; p < step->model->player_count && status == STATUS_OK; p++)
+        status = update_player(step, p);
+    return status;
 }
 
-static int64_t repeats_now(const Trainer *trainer, const Member *member, size_t p) {
-    const TrainerPlayer *player = &trainer->model->players[p];
-    if (trainer->model->simultaneous || &trainer->players[p].update == trainer->early) return 1;
-    int64_t repeats = llround(number_at(&player->repeats, member->hypers, member_age(member)));
-    return repeats < 1 ? 1 : repeats;
-}
-
-static Status step_in_turn(Trainer *trainer, Member *member, uint64_t step_counter, Error *error) {
-    for (size_t p = 0; p < trainer->model->player_count; p++)
-        for (int64_t r = repeats_now(trainer, member, p); r > 0; r--) {
-            const Phase *phase = next_phase(trainer, member, p);
-            Status status = compute(trainer, member, phase, step_counter, error);
-            if (status == STATUS_OK) status = take_step(trainer, member, p, phase, error);
-            if (status != STATUS_OK) return status;
-        }
-    return STATUS_OK;
-}
-
-static Status step_at_once(Trainer *trainer, Member *member, uint64_t step_counter, Error *error) {
+static Status update_at_once(Step *step) {
     const Phase *phases[TRAINER_PLAYERS];
-    for (size_t p = 0; p < trainer->model->player_count; p++) {
-        phases[p] = next_phase(trainer, member, p);
-        Status status = compute(trainer, member, phases[p], step_counter, error);
-        if (status != STATUS_OK) return status;
+    Status status = STATUS_OK;
+    for (size_t p = 0; p < step->model->player_count && status == STATUS_OK; p++) {
+        phases[p] = next_phase(step, p);
+        status = compute(step, phases[p]);
     }
-    for (size_t p = 0; p < trainer->model->player_count; p++) {
-        Status status = take_step(trainer, member, p, phases[p], error);
-        if (status != STATUS_OK) return status;
-    }
-    return STATUS_OK;
+    for (size_t p = 0; p < step->model->player_count && status == STATUS_OK; p++)
+        status = take_step(step, p, phases[p]);
+    return status;
 }
 
-/* ---- the moving average -------------------------------------------------------------------------------- */
+/* ---- the moving average ----------------------------------------------------------------------------- */
 
 static void average_block(const State *state, const char *group, LayoutKind kind, LayoutKind average,
                           double decay) {
     size_t count, same;
     const real *now = state_block(state, group, kind, &count);
     real *mean = state_block(state, group, average, &same);
-    if (!mean || same != count) return;
+    assert(same == count);
     const LoopKernels *loops = loop_kernels();
     loops->op[LOOP_SCALE](count, mean, mean, NULL, NULL, (real)decay, 0);
     loops->op[LOOP_SCALE_ADD](count, mean, now, mean, NULL, (real)(1 - decay), 0);
@@ -437,49 +555,43 @@ static void average_block(const State *state, const char *group, LayoutKind kind
 
 /* Weights and running statistics with the same decay. Early on the average follows closely: what it started
  * from is no network yet. */
-static void update_average(const TrainerModel *model, Member *member) {
-    if (!model->average) return;
-    double step = (double)member_age(member),
-           decay = number_at(&model->average_decay, member->hypers, (int64_t)step);
-    double ceiling = model->average_warmup > 0 ? (1 + step) / (model->average_warmup + step) : 1;
-    if (decay > ceiling) decay = ceiling;
-    average_block(&member->state, model->average, LAYOUT_PARAMETER, LAYOUT_AVERAGE_PARAMETER, decay);
-    average_block(&member->state, model->average, LAYOUT_VARIABLE, LAYOUT_AVERAGE_VARIABLE, decay);
-}
-
-/* ---- steps --------------------------------------------------------------------------------------------- */
-
-static Status check_signals(const Trainer *trainer, const Member *member, Error *error) {
-    for (size_t i = 0; i < trainer->signal_count; i++)
-        if (!isfinite(trainer->values[i]))
-            return error_set(error, STATUS_NOT_FINITE, "%s is %g at step %" PRId64, trainer->signals[i],
-                             trainer->values[i], member_age(member) + 1);
+static Status update_average(const Step *step) {
+    const TrainerModel *model = step->model;
+    if (!model->average) return STATUS_OK;
+    double decay = number_now(step, &model->average_decay), age = (double)step->age;
+    if (!(decay >= 0 && decay <= 1))
+        return error_set(step->error, STATUS_INVALID,
+                         "the decay of the average is %g: a number from 0 to 1 expected", decay);
+    if (model->average_warmup > 0) decay = fmin(decay, (1 + age) / (model->average_warmup + age));
+    average_block(&step->member->state, model->average, LAYOUT_PARAMETER, LAYOUT_AVERAGE_PARAMETER, decay);
+    average_block(&step->member->state, model->average, LAYOUT_VARIABLE, LAYOUT_AVERAGE_VARIABLE, decay);
     return STATUS_OK;
 }
 
+/* ---- steps ------------------------------------------------------------------------------------------ */
+
+/* A member's steps count even if they fail, so that its streams never show the same numbers again. */
 static Status run_step(Trainer *trainer, Member *member, Error *error) {
-    uint64_t step_counter = member->updates;
-    Status status = begin_early(trainer, member, step_counter, error);
+    Step step = {.trainer = trainer,
+                 .model = trainer->model,
+                 .member = member,
+                 .age = member_age(member),
+                 .error = error};
+    Status status = begin_early(&step);
     if (status == STATUS_OK)
-        status = trainer->model->simultaneous ? step_at_once(trainer, member, step_counter, error)
-                                              : step_in_turn(trainer, member, step_counter, error);
-    if (status == STATUS_OK) status = check_signals(trainer, member, error);
-    if (status != STATUS_OK) return status;
-    update_average(trainer->model, member);
-    clock_set(&member->state, CLOCK_AGE, member_age(member) + 1);
-    clock_set(&member->state, CLOCK_UPDATES, (int64_t)member->updates);
-    clock_set(&member->state, CLOCK_DRAWS, (int64_t)member->draws);
-    return STATUS_OK;
+        status = trainer->model->simultaneous ? update_at_once(&step) : update_in_turn(&step);
+    if (status == STATUS_OK) status = update_average(&step);
+    if (status == STATUS_OK) clock_set(&member->state, CLOCK_AGE, step.age + 1);
+    member->steps++;
+    return status;
 }
 
 Status trainer_run(Trainer *trainer, Member *member, int64_t steps, double *signals, Error *error) {
-    memset(trainer->sums, 0, trainer->signal_count * sizeof(double));
-    for (int64_t step = 0; step < steps; step++) {
-        Status status = run_step(trainer, member, error);
-        if (status != STATUS_OK) return status;
-        for (size_t i = 0; i < trainer->signal_count; i++) trainer->sums[i] += trainer->values[i];
-    }
-    for (size_t i = 0; signals && i < trainer->signal_count; i++)
-        signals[i] = steps > 0 ? trainer->sums[i] / (double)steps : 0;
-    return STATUS_OK;
+    for (size_t i = 0; i < trainer->signal_count; i++) trainer->sums[i] = 0, trainer->counts[i] = 0;
+    Status status = STATUS_OK;
+    for (int64_t step = 0; step < steps && status == STATUS_OK; step++)
+        status = run_step(trainer, member, error);
+    for (size_t i = 0; signals && status == STATUS_OK && i < trainer->signal_count; i++)
+        signals[i] = trainer->counts[i] ? trainer->sums[i] / (double)trainer->counts[i] : (double)NAN;
+    return status;
 }

@@ -11,6 +11,7 @@
 #include "app/lua/lua_script.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "gan/state_file.h"
 
 enum { MODEL_KEEPS = 1 }; /* user value of a model: the table of what it borrows (data set, texts, numbers) */
 
@@ -527,6 +528,117 @@ static int member_sample(lua_State *L) {
     return 1;
 }
 
+/* member:latents(first, count, seed) → the latent vectors that member:sample takes */
+static int member_latents(lua_State *L) {
+    const Model *model = &member_check(L, "latents")->model->model;
+    if (!model->sampler) script_error(L, "latents: the model has no generator to sample");
+    int64_t first = binding_integer(L, 2, "latents: first", 1, INT32_MAX) - 1;
+    int64_t count = binding_integer(L, 3, "latents: count", 1, 1 << 20);
+    uint64_t seed = (uint64_t)binding_integer(L, 4, "latents: seed", 0, INT64_MAX);
+    size_t latent = model_latent(model);
+    Value *latents = value_push(L, shape_of(count, (int64_t)latent));
+    random_normal(random_key(seed, 0, "latents"), 0, (uint64_t)first * latent, latents->count, latents->data);
+    return 1;
+}
+
+/* Class numbers (count) from 1 at `index`, checked. Pushes one value. */
+static const real *read_labels(lua_State *L, int index, const Model *model, int64_t count) {
+    Value *labels = value_push(L, shape_of(count));
+    value_read(L, index, "generate: labels", labels->shape, true, labels->data);
+    real classes = model->trainer.data ? (real)model->trainer.data->classes : 0;
+    for (size_t i = 0; i < labels->count; i++)
+        if (!(labels->data[i] >= 1 && labels->data[i] <= classes))
+            script_error(L, "generate: labels: classes from 1 to %d expected, got %g", (int)classes,
+                         (double)labels->data[i]);
+    return labels->data;
+}
+
+/* member:generate(latents, labels or nil [, raw]) → images */
+static int member_generate(lua_State *L) {
+    MemberBox *box = member_check(L, "generate");
+    Model *model = &box->model->model;
+    if (!model->sampler) script_error(L, "generate: the model has no generator to sample");
+    const Value *latents = binding_object(L, 2, VALUE_CLASS, "generate: latents");
+    if (latents->shape.rank != 2 || (size_t)latents->shape.size[1] != model_latent(model))
+        script_error(L, "generate: latent vectors (n, %zu) expected", model_latent(model));
+    if (model_conditional(model) && lua_isnoneornil(L, 3))
+        script_error(L, "generate: the generator is conditional: labels expected");
+    bool raw = binding_flag(L, 4, "generate: raw");
+    int64_t count = latents->shape.size[0];
+    const real *labels = lua_isnoneornil(L, 3) ? NULL : read_labels(L, 3, model, count);
+    Shape shape = program_output_shape(model->sampler, 0);
+    shape.size[0] = count;
+    Value *images = value_push(L, shape);
+    Error error;
+    raise_status(L,
+                 model_sample_from(model, raw, &box->member.state, box->model->workspace, latents->data,
+                                   (size_t)count, labels, images->data, &error),
+                 &error);
+    return 1;
+}
+
+/* ---- states in files ----------------------------------------------------------------------------------- */
+
+/* member:save(directory) → the file's name */
+static int member_save(lua_State *L) {
+    MemberBox *box = member_check(L, "save");
+    char name[STATE_NAME];
+    Error error;
+    raise_status(L, state_save(&box->member.state, binding_text(L, 2, "save: directory"), name, &error),
+                 &error);
+    lua_pushstring(L, name);
+    return 1;
+}
+
+/* member:load(path [, steps]) */
+static int member_load(lua_State *L) {
+    MemberBox *box = member_check(L, "load");
+    const char *path = binding_text(L, 2, "load: path");
+    int64_t steps = lua_isnoneornil(L, 3) ? -1 : binding_integer(L, 3, "load: steps", 0, INT64_MAX);
+    Error error;
+    raise_status(L, state_load(&box->member.state, path, &error), &error);
+    box->member.steps = steps < 0 ? member_age(&box->member) : steps;
+    return 0;
+}
+
+/* member:hash() */
+static int member_hash(lua_State *L) {
+    char hash[FILE_HASH];
+    Error error;
+    raise_status(L, state_hash(&member_check(L, "hash")->member.state, hash, &error), &error);
+    lua_pushstring(L, hash);
+    return 1;
+}
+
+static int member_steps(lua_State *L) {
+    lua_pushinteger(L, (lua_Integer)member_check(L, "steps")->member.steps);
+    return 1;
+}
+
+/* model.export(state's path, group, path, { {name, text}, ... }) */
+static int model_export(lua_State *L) {
+    enum { STATE = 1, GROUP, PATH, FACTS };
+    const char *state = binding_text(L, STATE, "export: state"),
+               *group = binding_text(L, GROUP, "export: group");
+    const char *path = binding_text(L, PATH, "export: path");
+    luaL_checktype(L, FACTS, LUA_TTABLE);
+    size_t count = lua_rawlen(L, FACTS);
+    SafetensorsFact *facts = binding_scratch(L, count, sizeof *facts);
+    for (size_t i = 0; i < count; i++) { /* the table keeps the texts */
+        lua_rawgeti(L, FACTS, (lua_Integer)i + 1);
+        lua_rawgeti(L, -1, 1);
+        lua_rawgeti(L, -2, 2);
+        facts[i] =
+            (SafetensorsFact){binding_text(L, -2, "export: fact"), binding_text(L, -1, "export: fact")};
+        lua_pop(L, 3);
+    }
+    Error error;
+    raise_status(L, state_export(state, group, path, facts, count, &error), &error);
+    return 0;
+}
+
+/* ---- numbers ------------------------------------------------------------------------------------------- */
+
 /* member:get(name [, average]) → a parameter's or variable's numbers */
 static int member_get(lua_State *L) {
     MemberBox *box = member_check(L, "get");
@@ -559,6 +671,17 @@ static const BindingFunction MEMBER_METHODS[] = {
     {"age", "(): integer", "Steps that the state has been trained.", member_age_of},
     {"sample", "(first: integer, count: integer, seed: integer, raw?: boolean): brood.Value",
      "Images from fixed latent vectors, by the averaged generator or the raw one.", member_sample},
+    {"latents", "(first: integer, count: integer, seed: integer): brood.Value",
+     "The latent vectors that sample goes by.", member_latents},
+    {"generate", "(latents: brood.Value, labels?: brood.Numbers, raw?: boolean): brood.Value",
+     "Images of given latent vectors and classes.", member_generate},
+    {"save", "(directory: string): string", "Saves the state as HASH.safetensors; that name.", member_save},
+    {"load", "(path: string, steps?: integer)",
+     "Takes on a saved state; with the steps that its member had made, its age if none are given, it goes on "
+     "bit for bit.",
+     member_load},
+    {"hash", "(): string", "What the state's file is called after.", member_hash},
+    {"steps", "(): integer", "Steps that this member has made, whatever state it took on.", member_steps},
     {"get", "(name: string, average?: boolean): brood.Value", "A parameter's or variable's numbers.",
      member_get},
     {NULL, NULL, NULL, NULL}};
@@ -571,6 +694,8 @@ static const BindingClass member_class = {MEMBER_CLASS, "One member in training.
                                           MEMBER_META};
 static const BindingFunction FUNCTIONS[] = {
     {"new", "(spec: table): brood.Model", "A model, of what brood.experiment has put together.", model_new},
+    {"export", "(state: string, group: string, path: string, facts: string[][])",
+     "Writes one group of a state file alone, averages where there are any.", model_export},
     {NULL, NULL, NULL, NULL}};
 static const BindingClass *const CLASSES[] = {&model_class, &member_class, NULL};
 const BindingModule binding_model = {"brood.model", "Models and members.", FUNCTIONS, CLASSES};

@@ -24,18 +24,18 @@ static void stroke_segment(DigitsCanvas *canvas, int side, DigitsSegment s, floa
     for (int row = top; row <= bottom; row++) {
         float *ink = canvas->ink + (row + 1) * DIGITS_STRIDE + DIGITS_MARGIN;
         float y = (float)row + 0.5F - s.y0;
-        for (int column = left; column <= right; column += LANES) {
-            for (int lane = 0; lane < LANES; lane++) { /* runs past `right` into the margin: no harm there */
-                float x = (float)(column + lane) + 0.5F - s.x0;
-                float along = (x * dx + y * dy) * scale;
-                along = along < 0 ? 0 : along;
-                along = along > 1 ? 1 : along;
-                float off_x = x - along * dx, off_y = y - along * dy;
-                float distance = sqrtf(off_x * off_x + off_y * off_y);
-                float cover = (s.r0 + along * dr - distance) * sharpness + 0.5F;
-                float old = ink[column + lane];
-                ink[column + lane] = cover > old ? cover : old;
-            }
+        /* Whole lanes: it runs past `right` into the margin, no harm there. */
+        int count = (right - left + LANES) / LANES * LANES;
+        for (int i = 0; i < count; i++) {
+            float x = (float)(left + i) + 0.5F - s.x0;
+            float along = (x * dx + y * dy) * scale;
+            along = along < 0 ? 0 : along;
+            along = along > 1 ? 1 : along;
+            float off_x = x - along * dx, off_y = y - along * dy;
+            float distance = sqrtf(off_x * off_x + off_y * off_y);
+            float cover = (s.r0 + along * dr - distance) * sharpness + 0.5F;
+            float old = ink[left + i];
+            ink[left + i] = cover > old ? cover : old;
         }
     }
 }
@@ -76,12 +76,14 @@ static void develop(const DigitsCanvas *canvas, int side, int channels, const Di
         for (int channel = 0; channel < channels; channel++) {
             float paper = tone->paper[channel], range = tone->ink[channel] - paper;
             uint8_t *out = pixels + row * side * channels + channel;
+            uint8_t levels[DIGITS_SIDE_MAX]; /* in a row of their own, which vectors can be stored to */
             for (int i = 0; i < side; i++) {
                 float value = paper + range * cover[i] + grain[i] + 0.5F;
                 value = value > 0 ? value : 0;
                 value = value < 255 ? value : 255;
-                out[i * channels] = (uint8_t)(int32_t)value;
+                levels[i] = (uint8_t)(int32_t)value;
             }
+            for (int i = 0; i < side; i++) out[i * channels] = levels[i];
         }
     }
 }
