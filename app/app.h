@@ -6,9 +6,10 @@
 
 /* Exit codes. `brood --help` lists them. */
 enum {
-    EXIT_FINE = 0,   /* all went well */
-    EXIT_FAILED = 1, /* the script or the work failed; the reason is on standard error */
-    EXIT_USAGE = 2   /* the command line makes no sense; nothing was started */
+    EXIT_FINE = 0,         /* all went well */
+    EXIT_FAILED = 1,       /* the script or the work failed; the reason is on standard error */
+    EXIT_USAGE = 2,        /* the command line makes no sense; nothing was started */
+    EXIT_INTERRUPTED = 130 /* stopped by Ctrl-C; what was done is kept */
 };
 
 /* Options that every command takes. */

@@ -2,47 +2,113 @@
 #include <cblas.h>
 #include <getopt.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "app/app.h"
 #include "app/names.h"
+#include "base/memory.h"
+
+/* An option of one command's own. Long, and short as well where there is a letter. */
+typedef struct {
+    const char *name;
+    char letter;          /* 0: none */
+    const char *argument; /* as help calls it; NULL: it takes none */
+    const char *help;
+} CommandOption;
 
 typedef struct {
     const char *name, *arguments, *summary;
-    int at_least, at_most; /* arguments; at_most -1: any number */
+    int at_least,
+        at_most;        /* arguments; at_most -1: any number, and options after the first are the script's */
+    const char *module; /* of the Lua library, that does the work; NULL: `run` does */
     AppCommandRun *run;
+    const CommandOption *options; /* ended by one without a name; NULL: none */
     const char *details;
 } Command;
 
-static AppCommandRun help_command, run_experiment, check_experiment, lua_command, lua_stubs_command;
+static AppCommandRun help_command, lua_command, lua_stubs_command;
+
+static const CommandOption RUN_OPTIONS[] = {
+    {"from", 0, "RUN", "start with the state of another run of the same networks, or with a state file"},
+    {"rounds", 0, "N", "train for N rounds, whatever the script says"},
+    {NULL, 0, NULL, NULL}};
+static const CommandOption RESUME_OPTIONS[] = {
+    {"rounds", 0, "N", "train for N rounds more; otherwise as many as it was to have"},
+    {NULL, 0, NULL, NULL}};
+static const CommandOption GRID_OPTIONS[] = {
+    {"count", 'n', "N", "images in the grid, 64; strips or pairs with the other kinds of picture, 8 and 32"},
+    {"output", 'o', "FILE",
+     "write this file; otherwise grid.png, interpolation.png ... in the run's directory"},
+    {"interpolate", 0, NULL, "strips that go from one latent vector to another"},
+    {"neighbours", 0, NULL,
+     "each image with the image of the data set nearest to it, by pixels, at its right"},
+    {"classes", 0, NULL, "a row for each class of a conditional generator, of the same latent vectors"},
+    {"class", 0, "NAME", "only this class of a conditional generator"},
+    {"seed", 0, "N", "other latent vectors"},
+    {"raw", 0, NULL, "by the generator as it is, not by the averaged one"},
+    {NULL, 0, NULL, NULL}};
+static const CommandOption WEIGHTS_OPTIONS[] = {{"output", 'o', "FILE", "the file to write, needed"},
+                                                {NULL, 0, NULL, NULL}};
+static const CommandOption FETCH_OPTIONS[] = {
+    {"from", 0, "PLACE", "a folder that holds the files, or the address that their names are put behind"},
+    {NULL, 0, NULL, NULL}};
+
+static const CommandOption SCORE_OPTIONS[] = {
+    {"real", 0, "DATASET", "the data set to compare with: digits, mnist, fashion_mnist, cifar10, folder"},
+    {"path", 0, "PATH", "where that data set lies"},
+    {"count", 0, "N", "use N images of the folder, at most 10000"},
+    {NULL, 0, NULL, NULL}};
 
 static const Command COMMANDS[] = {
-    {"run", "SCRIPT [DIRECTORY]", "run an experiment", 1, 2, run_experiment,
-     "The script returns brood.experiment { ... }. What becomes of it is kept in the directory, by default the\n"
-     "next free one of runs/00001-NAME, runs/00002-NAME, ...: a log, pictures of the data and of what the generator\n"
-     "makes of the same latent vectors, round after round."},
-    {"check", "SCRIPT", "build an experiment, and print what it is made of, without training", 1, 1, check_experiment, NULL},
-    {"lua", "FILE [ARGUMENT...]", "run a Lua script", 1, -1, lua_command,
+    {"run", "SCRIPT [DIRECTORY]", "run an experiment", 1, 2, "brood.command_run", NULL, RUN_OPTIONS,
+     "The script returns brood.experiment { ... }. What becomes of it is kept in the directory, by default "
+     "the\n"
+     "next free one of runs/00001-NAME, runs/00002-NAME, ...:\n"
+     "  script.lua, run.txt    what was run\n"
+     "  log.txt                a line a round\n"
+     "  reals.png, samples/    the data, and what is made of the same latent vectors, round after round\n"
+     "  state.txt, states/     the state after the last round and the one before\n"
+     "Ctrl-C stops after the round that is running; a second one stops at once. `brood resume` goes on."},
+    {"resume", "RUN", "go on with a run, as if it had never stopped", 1, 1, "brood.command_resume", NULL,
+     RESUME_OPTIONS, "RUN is the directory of the run. The script must be what it was when the run began."},
+    {"check", "SCRIPT", "build an experiment, and print what it is made of, without training", 1, 1,
+     "brood.command_check", NULL, NULL, NULL},
+    {"grid", "RUN", "draw what a run's generator makes", 1, 1, "brood.command_grid", NULL, GRID_OPTIONS,
+     NULL},
+    {"weights", "RUN-OR-STATE", "write the averaged generator alone, as a safetensors file", 1, 1,
+     "brood.command_weights", NULL, WEIGHTS_OPTIONS,
+     "Of a run, that of its last state. The file's facts (its metadata) tell where it comes from."},
+    {"classifier", "DATASET [PATH]", "train or show the two classifiers of a data set", 1, 2,
+     "brood.command_classifier", NULL, NULL, NULL},
+    {"score", "DIRECTORY", "all metrics of a folder of PNG files beside real ones", 1, 1,
+     "brood.command_score", NULL, SCORE_OPTIONS, NULL},
+    {"fetch", "NAME", "download a data set: mnist, fashion-mnist or cifar10", 1, 1, "brood.command_fetch",
+     NULL, FETCH_OPTIONS,
+     "The files come from where they were published, by curl, into $XDG_DATA_HOME/brood or "
+     "~/.local/share/brood.\n"
+     "Only files whose sums are right are kept. Those of a folder that have no published sum, as they were\n"
+     "unpacked, are kept if they can be read."},
+    {"lua", "FILE [ARGUMENT...]", "run a Lua script", 1, -1, NULL, lua_command, NULL,
      "The script finds its arguments in `arg` and in `...`, as with the plain Lua interpreter. `require` "
      "looks\n"
      "beside the script, along package.path (empty unless the script sets it), then in Brood's own library.\n"
      "FILE may be - for standard input. An error in the script ends the program with exit code 1."},
-    {"lua-stubs", "", "print the Lua functions as a stub file for the Lua language server", 0, 0,
-     lua_stubs_command,
+    {"lua-stubs", "", "print the Lua functions as a stub file for the Lua language server", 0, 0, NULL,
+     lua_stubs_command, NULL,
      "Put the output where your editor's language server looks for libraries:\n"
      "  brood lua-stubs > brood-graph.lua"},
-    {"doctor", "", "show what the program is built of and what this machine offers", 0, 0, doctor_command,
-     NULL},
-    {"help", "[COMMAND]", "show this help, or a command's", 0, 1, help_command, NULL},
+    {"doctor", "", "show what the program is built of and what this machine offers", 0, 0, NULL,
+     doctor_command, NULL, NULL},
+    {"help", "[COMMAND]", "show this help, or a command's", 0, 1, NULL, help_command, NULL, NULL},
 };
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof COMMANDS[0] };
 
 /* ---- help ---------------------------------------------------------------------------------------------- */
 
 static const char OPTIONS_TEXT[] =
-    "Options:\n"
     "  -h, --help         show help\n"
     "      --version      show the version\n"
     "      --scripts DIR  take the Lua library from DIR/brood, not from the program\n";
@@ -55,24 +121,38 @@ static void print_help(FILE *out) {
     for (int i = 0; i < COMMAND_COUNT; i++)
         fprintf(out, "  %-11s %s\n", COMMANDS[i].name, COMMANDS[i].summary);
     fprintf(out,
-            "\n%s\n"
+            "\nOptions:\n%s\n"
             "Exit codes:\n"
-            "  %d  all went well\n"
-            "  %d  the script or the work failed; the reason is on standard error\n"
-            "  %d  the command line makes no sense; nothing was started\n\n"
+            "  %-4d all went well\n"
+            "  %-4d the script or the work failed; the reason is on standard error\n"
+            "  %-4d the command line makes no sense; nothing was started\n"
+            "  %-4d stopped by Ctrl-C; what was done is kept\n\n"
             "`brood help COMMAND` tells more about a command.\n",
-            OPTIONS_TEXT, EXIT_FINE, EXIT_FAILED, EXIT_USAGE);
+            OPTIONS_TEXT, EXIT_FINE, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED);
 }
 
 static void print_usage(FILE *out, const Command *command) {
-    fprintf(out, "Usage: brood %s%s%s\n", command->name, *command->arguments ? " " : "", command->arguments);
+    fprintf(out, "Usage: brood %s%s%s%s\n", command->name, command->options ? " [OPTION...]" : "",
+            *command->arguments ? " " : "", command->arguments);
+}
+
+static void print_options(const Command *command) {
+    for (const CommandOption *option = command->options; option && option->name; option++) {
+        char letter[] = "   ", name[32];
+        if (option->letter) snprintf(letter, sizeof letter, "-%c,", option->letter);
+        snprintf(name, sizeof name, "--%s%s%s", option->name, option->argument ? " " : "",
+                 option->argument ? option->argument : "");
+        printf("  %s %-14s %s\n", letter, name, option->help);
+    }
 }
 
 static void print_command_help(const Command *command) {
     print_usage(stdout, command);
     printf("\n%c%s.\n", command->summary[0] - 'a' + 'A', command->summary + 1);
     if (command->details) printf("\n%s\n", command->details);
-    printf("\n%s", OPTIONS_TEXT);
+    fputs("\nOptions:\n", stdout);
+    print_options(command);
+    fputs(OPTIONS_TEXT, stdout);
 }
 
 static const Command *find_command(const char *name) {
@@ -110,22 +190,6 @@ static bool has_library(const char *folder) {
     return used > 0 && used < (int)sizeof path && stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-/* The commands that work on an experiment are functions of the Lua library. */
-static int module_command(const AppOptions *options, const char *module, int argc, char **argv) {
-    if (options->scripts && !has_library(options->scripts))
-        return app_fail(EXIT_USAGE, "--scripts %s: there is no folder 'brood' in it", options->scripts);
-    argv[0] = (char *)module;
-    return script_module(options->scripts, argv[1], argc, argv) ? EXIT_FINE : EXIT_FAILED;
-}
-
-static int run_experiment(const AppOptions *options, int argc, char **argv) {
-    return module_command(options, "brood.command_run", argc, argv);
-}
-
-static int check_experiment(const AppOptions *options, int argc, char **argv) {
-    return module_command(options, "brood.command_check", argc, argv);
-}
-
 static int lua_command(const AppOptions *options, int argc, char **argv) {
     if (options->scripts && !has_library(options->scripts))
         return app_fail(EXIT_USAGE, "--scripts %s: there is no folder 'brood' in it", options->scripts);
@@ -142,23 +206,108 @@ static int lua_stubs_command(const AppOptions *options, int argc, char **argv) {
 
 typedef enum { GO_ON, SHOW_HELP, SHOW_VERSION, WRONG } Wish;
 
-/* Reads the options at the front of argv, up to the first argument, whose index is left in getopt's `optind`.
- */
-static Wish read_options(int argc, char **argv, AppOptions *options) {
-    enum { OPTION_VERSION = 256, OPTION_SCRIPTS };
-    static const struct option LONG_OPTIONS[] = {{"help", no_argument, NULL, 'h'},
-                                                 {"version", no_argument, NULL, OPTION_VERSION},
-                                                 {"scripts", required_argument, NULL, OPTION_SCRIPTS},
-                                                 {NULL, 0, NULL, 0}};
+enum { OPTION_LIMIT = 16, OPTION_VERSION = 256, OPTION_SCRIPTS, OPTION_OWN };
+
+/* What was given of a command's own options, in order. */
+typedef struct {
+    const CommandOption *option[64];
+    const char *value[64]; /* NULL: it takes none */
+    int count;
+} GivenOptions;
+
+/* getopt's tables: the options that all commands take, then the command's own, where there is one. */
+typedef struct {
+    struct option names[OPTION_LIMIT + 4];
+    char letters[2 * OPTION_LIMIT + 8];
+} OptionTables;
+
+static void make_tables(const Command *command, OptionTables *tables) {
+    static const struct option COMMON[] = {{"help", no_argument, NULL, 'h'},
+                                           {"version", no_argument, NULL, OPTION_VERSION},
+                                           {"scripts", required_argument, NULL, OPTION_SCRIPTS}};
+    memcpy(tables->names, COMMON, sizeof COMMON);
+    struct option *next = tables->names + sizeof COMMON / sizeof COMMON[0];
+    /* Of the program's options, and of a script's, only those up to the first argument are ours. */
+    char *letter = tables->letters + sprintf(tables->letters, !command || command->at_most < 0 ? "+h" : "h");
+    const CommandOption *own = command ? command->options : NULL;
+    for (int i = 0; own && own[i].name && i < OPTION_LIMIT; i++) {
+        *next++ = (struct option){own[i].name, own[i].argument ? required_argument : no_argument, NULL,
+                                  OPTION_OWN + i};
+        if (own[i].letter) letter += sprintf(letter, "%c%s", own[i].letter, own[i].argument ? ":" : "");
+    }
+    *next = (struct option){NULL, 0, NULL, 0};
+}
+
+static const CommandOption *own_option(const Command *command, int found) {
+    if (found >= OPTION_OWN) return &command->options[found - OPTION_OWN];
+    for (const CommandOption *own = command ? command->options : NULL; own && own->name; own++)
+        if (own->letter == found) return own;
+    return NULL;
+}
+
+/* Reads the options: before a command (NULL) those at the front, after it those anywhere. The index of the
+ * first argument is left in getopt's `optind`. */
+static Wish read_options(const Command *command, int argc, char **argv, AppOptions *options,
+                         GivenOptions *given) {
+    OptionTables tables;
+    make_tables(command, &tables);
     optind = 0; /* start afresh: options stand before the command and after it */
-    for (int option; (option = getopt_long(argc, argv, "+h", LONG_OPTIONS, NULL)) != -1;) switch (option) {
-        case 'h': return SHOW_HELP;
-        case OPTION_VERSION: return SHOW_VERSION;
-        case OPTION_SCRIPTS: options->scripts = optarg; break;
-        default: return WRONG; /* getopt has said why */
+    for (int found; (found = getopt_long(argc, argv, tables.letters, tables.names, NULL)) != -1;) {
+        const CommandOption *own = own_option(command, found);
+        if (found == 'h') return SHOW_HELP;
+        if (found == OPTION_VERSION) return SHOW_VERSION;
+        if (found == OPTION_SCRIPTS) {
+            options->scripts = optarg;
+        } else if (own && given->count < (int)(sizeof given->value / sizeof given->value[0])) {
+            given->option[given->count] = own;
+            given->value[given->count++] = own->argument ? optarg : NULL;
+        } else {
+            return WRONG; /* getopt has said why */
         }
+    }
     return GO_ON;
 }
+
+/* ---- commands of the Lua library ----------------------------------------------------------------------- */
+
+/* The module's function gets the options as "--NAME=VALUE" or "--NAME", then "--", then the arguments:
+ * scripts/lib/brood/command.lua makes a table of them. `require` looks beside the script, or in the run. */
+static int run_module(const Command *command, const AppOptions *options, const GivenOptions *given, int argc,
+                      char **argv) {
+    if (options->scripts && !has_library(options->scripts))
+        return app_fail(EXIT_USAGE, "--scripts %s: there is no folder 'brood' in it", options->scripts);
+    size_t room = 0;
+    for (int i = 0; i < given->count; i++)
+        room +=
+            strlen(given->option[i]->name) + (given->value[i] ? strlen(given->value[i]) : 0) + sizeof "--=";
+    char end[] = "--", beside[PATH_MAX];
+    struct stat status;
+    bool folder = stat(argv[1], &status) == 0 && S_ISDIR(status.st_mode); /* of a run */
+    snprintf(beside, sizeof beside, "%s%s", argv[1], folder ? "/" : "");
+    char *text = memory_new(room + 1, 1);
+    char **words = memory_new((size_t)(given->count + argc + 1), sizeof *words);
+    bool fine = text && words;
+    if (fine) {
+        int count = 0;
+        words[count++] = (char *)(uintptr_t)command->module;
+        char *next = text;
+        for (int i = 0; i < given->count; i++) {
+            words[count++] = next;
+            next += 1 + sprintf(next, "--%s%s%s", given->option[i]->name, given->value[i] ? "=" : "",
+                                given->value[i] ? given->value[i] : "");
+        }
+        words[count++] = end;
+        for (int i = 1; i < argc; i++) words[count++] = argv[i];
+        fine = script_module(options->scripts, beside, count, words);
+    } else {
+        app_fail(EXIT_FAILED, "out of memory: no room for the arguments");
+    }
+    memory_free(text);
+    memory_free(words);
+    return fine ? EXIT_FINE : EXIT_FAILED;
+}
+
+/* ---- running a command --------------------------------------------------------------------------------- */
 
 static int print_version(void) {
     puts("brood " BROOD_VERSION);
@@ -169,7 +318,8 @@ static int run_command(const Command *command, AppOptions *options, int argc, ch
     char name[64];
     snprintf(name, sizeof name, "brood %s", command->name); /* for getopt's messages */
     argv[0] = name;
-    Wish wish = read_options(argc, argv, options);
+    GivenOptions own = {.count = 0};
+    Wish wish = read_options(command, argc, argv, options, &own);
     argv[0] = (char *)command->name;
     if (wish == SHOW_VERSION) return print_version();
     if (wish == SHOW_HELP) {
@@ -180,6 +330,7 @@ static int run_command(const Command *command, AppOptions *options, int argc, ch
     bool fits = given >= command->at_least && (command->at_most < 0 || given <= command->at_most);
     if (wish == GO_ON && fits) {
         argv[optind - 1] = (char *)command->name; /* what stood there has been read */
+        if (command->module) return run_module(command, options, &own, given + 1, argv + optind - 1);
         return command->run(options, given + 1, argv + optind - 1);
     }
     if (wish == GO_ON)
@@ -190,7 +341,7 @@ static int run_command(const Command *command, AppOptions *options, int argc, ch
 
 static int run(int argc, char **argv) {
     AppOptions options = {0};
-    switch (read_options(argc, argv, &options)) {
+    switch (read_options(NULL, argc, argv, &options, NULL)) {
     case SHOW_HELP: print_help(stdout); return EXIT_FINE;
     case SHOW_VERSION: return print_version();
     case WRONG: fputs("`brood --help` shows the options\n", stderr); return EXIT_USAGE;
@@ -208,6 +359,8 @@ static int run(int argc, char **argv) {
 int main(int argc, char **argv) {
     /* A worker is one thread: OpenBLAS's own threads would fight with the others over the cores. */
     openblas_set_num_threads(1);
+    /* A file that grows over the limit shall be a failure that is told, not a signal that kills. */
+    signal(SIGXFSZ, SIG_IGN);
     int code = run(argc, argv);
     if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_FINE)
         return app_fail(EXIT_FAILED, "cannot write to standard output: is the disk full?");

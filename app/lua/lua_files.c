@@ -1,12 +1,23 @@
-/* What Lua's own libraries lack to keep a run: folders, clocks. */
+/* What Lua's own libraries lack to keep a run: folders, files that are written whole, other programs, clocks,
+ * and the wish of the person at the keyboard to stop. */
 #include "app/lua/lua_files.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "app/lua/lua_script.h"
+#include "base/file.h"
+
+/* ---- folders ------------------------------------------------------------------------------------------- */
 
 /* files.make_folder(path) → true when it is new; false when there is one already */
 static int make_folder(lua_State *L) {
@@ -19,6 +30,120 @@ static int make_folder(lua_State *L) {
         script_error(L, "cannot make the folder %s: %s", path, strerror(errno));
     return 1;
 }
+
+/* files.kind(path) → "file", "folder", "other", or nil where there is nothing */
+static int kind_of(lua_State *L) {
+    struct stat status;
+    if (stat(binding_text(L, 1, "kind: path"), &status) != 0)
+        lua_pushnil(L);
+    else
+        lua_pushstring(L, S_ISREG(status.st_mode) ? "file" : S_ISDIR(status.st_mode) ? "folder" : "other");
+    return 1;
+}
+
+static int compare_names(const struct dirent **a, const struct dirent **b) {
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int is_listed(const struct dirent *entry) {
+    return strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+}
+
+/* Fills the table given with the names of a scandir list. */
+static int push_names(lua_State *L) {
+    struct dirent **entries = lua_touserdata(L, 1);
+    int count = (int)lua_tointeger(L, 2);
+    lua_createtable(L, count, 0);
+    for (int i = 0; i < count; i++) {
+        lua_pushstring(L, entries[i]->d_name);
+        lua_rawseti(L, -2, i + 1);
+    }
+    return 1;
+}
+
+/* files.list(path) → the names in a folder, sorted */
+static int list(lua_State *L) {
+    const char *path = binding_text(L, 1, "list: path");
+    struct dirent **entries;
+    int count = scandir(path, &entries, is_listed, compare_names);
+    if (count < 0) script_error(L, "cannot read the folder %s: %s", path, strerror(errno));
+    lua_pushcfunction(L, push_names);
+    lua_pushlightuserdata(L, entries);
+    lua_pushinteger(L, count);
+    int status = lua_pcall(L, 2, 1, 0); /* it may run out of memory, and the list is not Lua's */
+    for (int i = 0; i < count; i++) free(entries[i]);
+    free(entries);
+    return status == LUA_OK ? 1 : lua_error(L);
+}
+
+/* files.absolute(path) → the path from the root, without links; nil where there is nothing */
+static int absolute(lua_State *L) {
+    char path[PATH_MAX];
+    lua_pushstring(L, realpath(binding_text(L, 1, "absolute: path"), path)); /* nil for NULL */
+    return 1;
+}
+
+/* ---- files --------------------------------------------------------------------------------------------- */
+
+/* files.save(path, text) */
+static int save(lua_State *L) {
+    const char *path = binding_text(L, 1, "save: path");
+    size_t size;
+    const char *text = luaL_checklstring(L, 2, &size);
+    Error error;
+    if (file_save(path, &(FilePiece){text, size}, 1, &error) != STATUS_OK)
+        script_error(L, "%s", error.message);
+    return 0;
+}
+
+/* ---- other programs ------------------------------------------------------------------------------------ */
+
+extern char **environ;
+
+/* files.run(list) → exit code of the program list[1] with the other elements as its arguments. No shell. */
+static int run(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    size_t count = lua_rawlen(L, 1);
+    luaL_checkstack(L, (int)count + LUA_MINSTACK, "too many arguments");
+    const char **words = binding_scratch(L, count + 1, sizeof *words);
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, 1, (lua_Integer)i + 1);
+        words[i] = binding_text(L, -1, "run: a word");
+    }
+    pid_t child;
+    int status = 0, failure = posix_spawnp(&child, words[0], NULL, NULL, (char **)(uintptr_t)words, environ);
+    if (failure) script_error(L, "cannot run %s: %s", words[0], strerror(failure));
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {}
+    lua_pushinteger(L, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+    return 1;
+}
+
+/* ---- the wish to stop ---------------------------------------------------------------------------------- */
+
+static volatile sig_atomic_t interrupted;
+
+/* A second signal finds the default handler, and ends the program. */
+static void note_signal(int number) {
+    static const char TEXT[] = "\nstopping after this round; once more stops at once\n";
+    interrupted = number;
+    ssize_t unused = write(STDERR_FILENO, TEXT, sizeof TEXT - 1);
+    (void)unused;
+}
+
+static int watch_interrupt(lua_State *L) {
+    (void)L;
+    struct sigaction action = {.sa_handler = note_signal, .sa_flags = (int)SA_RESETHAND | SA_RESTART};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    return 0;
+}
+
+static int is_interrupted(lua_State *L) {
+    lua_pushboolean(L, interrupted != 0);
+    return 1;
+}
+
+/* ---- clocks -------------------------------------------------------------------------------------------- */
 
 static double seconds_of(clockid_t clock) {
     struct timespec now;
@@ -37,8 +162,17 @@ static int cpu_seconds(lua_State *L) {
 }
 
 static const BindingFunction FUNCTIONS[] = {
-    {"make_folder", "(path: string): boolean", "Makes a folder; false when there is one of this name.", make_folder},
+    {"make_folder", "(path: string): boolean", "Makes a folder; false when there is one of this name.",
+     make_folder},
+    {"kind", "(path: string): string?", "'file', 'folder' or 'other'; nil where there is nothing.", kind_of},
+    {"list", "(path: string): string[]", "The names in a folder, sorted.", list},
+    {"absolute", "(path: string): string?", "The path from the root; nil where there is nothing.", absolute},
+    {"save", "(path: string, text: string)", "Writes a file whole or not at all.", save},
+    {"run", "(words: string[]): integer", "Runs a program without a shell; its exit code.", run},
+    {"watch_interrupt", "()", "From now on Ctrl-C is noted; the second one stops the program.",
+     watch_interrupt},
+    {"interrupted", "(): boolean", "Whether Ctrl-C has been noted.", is_interrupted},
     {"seconds", "(): number", "Seconds since some moment in the past.", seconds},
     {"cpu_seconds", "(): number", "Seconds of processor time that the program has used.", cpu_seconds},
     {NULL, NULL, NULL, NULL}};
-const BindingModule binding_files = {"brood.files", "Folders and clocks.", FUNCTIONS, NULL};
+const BindingModule binding_files = {"brood.files", "Folders, files, programs and clocks.", FUNCTIONS, NULL};

@@ -1,16 +1,84 @@
--- What the commands share: loading a script that returns an experiment.
+-- What the commands share: their options, how they fail, and loading a script that returns an experiment.
 local experiment = require "brood.experiment"
+local files = require "brood.files"
 
 local command = {}
 
+-- ---- failing -------------------------------------------------------------------------------------------------------
+
+local FAILED, USAGE = 1, 2
+
+local function stop(code, message)
+    io.stdout:flush()
+    io.stderr:write("brood: ", message, "\n")
+    os.exit(code, true)
+end
+
+-- Ends the program. For what is no error of the script: there is no traceback.
+function command.fail(format, ...) stop(FAILED, format:format(...)) end
+
+-- The same when the command line makes no sense.
+function command.misuse(format, ...) stop(USAGE, format:format(...)) end
+
+-- f(...), whose errors end the program.
+function command.try(f, ...)
+    local results = table.pack(pcall(f, ...))
+    if not results[1] then stop(FAILED, tostring(results[2])) end
+    return table.unpack(results, 2, results.n)
+end
+
+-- ---- options -------------------------------------------------------------------------------------------------------
+
+-- A command's module returns command.main(f); f is called with the options given, { name = value or true }, and the
+-- arguments. The program hands over --NAME=VALUE or --NAME, then --, then the arguments.
+function command.main(f)
+    return function(...)
+        local words, options, first = table.pack(...), {}, 1
+        while words[first] ~= "--" do
+            local name, value = words[first]:match "^%-%-([^=]*)=(.*)$"
+            options[name or words[first]:sub(3)] = value or true
+            first = first + 1
+        end
+        return f(options, table.unpack(words, first + 1, words.n))
+    end
+end
+
+-- A whole number among the options.
+function command.whole(options, name, low, high, otherwise)
+    local text = options[name]
+    if not text then return otherwise end
+    local number = math.tointeger(text:match "^%d+$" and tonumber(text))
+    if not number or number < low or number > high then
+        command.misuse("--%s: a whole number from %d to %d expected, got '%s'", name, low, high, text)
+    end
+    return number
+end
+
+-- ---- scripts -------------------------------------------------------------------------------------------------------
+
+function command.read(path)
+    local file, message = io.open(path, "rb")
+    local text = file and file:read "a"
+    if file then file:close() end
+    if not text then command.fail("%s", message or path .. ": a file expected") end
+    return text
+end
+
+-- `require` looks in the folder of `path`, too: for a script that is not where it was written.
+function command.look_beside(path)
+    local folder = path:match "^(.*)/[^/]*$"
+    if folder and files.kind(folder) then package.path = ("%s/?.lua;%s/?/init.lua"):format(folder, folder) end
+end
+
 -- The experiment that a script file returns.
 function command.load(path)
-    local chunk, message = loadfile(path)
-    if not chunk then error(message, 0) end
+    local text = command.read(path)
+    local chunk, message = load(text:gsub("^#[^\n]*", ""), "@" .. path)
+    if not chunk then command.fail("%s", message) end
     local returned = chunk()
     if not experiment.is(returned) then
-        error(("%s: the script must return brood.experiment { ... }, it returned %s"):format(path,
-            returned == nil and "nothing" or "a " .. type(returned)), 0)
+        command.fail("%s: the script must return brood.experiment { ... }, it returned %s", path,
+            returned == nil and "nothing" or "a " .. type(returned))
     end
     return returned
 end

@@ -1,6 +1,6 @@
 -- brood check SCRIPT: builds everything, prints what it is made of, and trains nothing.
 local command = require "brood.command"
 
-return function(path)
+return command.main(function(_, path)
     print(command.load(path):describe())
-end
+end)

@@ -58,6 +58,7 @@ local FIELDS = {
     rounds = { "number", integer = true, min = 1, default = 20 },
     interval = { "number", integer = true, min = 1, default = 100 },
     seed = { "number", integer = true, min = 0, default = 1 },
+    from = { "string" }, -- start with the state of this run, or with this state file, of the same networks
 }
 
 local function check_hypers(hyper)
@@ -195,6 +196,7 @@ local function sampler(self)
     local z = shop.graph:input("z", { self.batch, self.latent })
     local labels = self.conditional and shop.graph:input("labels", { self.batch }) or nil
     local images = generate(self, shop, z, labels)
+    self.made = #images:shape()
     return { graph = shop.graph, outputs = { { "images", images } } }
 end
 
@@ -206,12 +208,13 @@ local function check_used(self, players)
         if type(value) == "string" then used[value] = true end
     end
     for _, spec in ipairs(players) do
-        for _, value in pairs(spec.optimizer) do look(value) end
+        for key, value in pairs(spec.optimizer) do
+            if key ~= "kind" then look(value) end
+        end
         look(spec.repeats)
         look(spec.clip)
     end
     look(self.ema)
-    used.adam, used.sgd, used.rmsprop = nil, nil, nil
     for _, name in ipairs(check.names(used)) do
         if self.hyper[name] == nil then
             script.fail(("experiment (%s): hyperparameter '%s' is used, but not in hyper%s"):format(self.line, name,
@@ -256,7 +259,24 @@ function Experiment:member(seed, slot)
     return member
 end
 
+-- "images", "points" (of the plane) or "numbers": what the generator makes.
+function Experiment:makes()
+    self:build()
+    if self.data then
+        local height, width = table.unpack(self.data:shape())
+        return height == 1 and width == 1 and "points" or "images"
+    end
+    return self.made == 4 and "images" or "numbers"
+end
+
 -- ---- what people look at -------------------------------------------------------------------------------------------------
+
+-- A network as text: of a plain function there is only the place to show.
+local function network_text(network)
+    if type(network) ~= "function" then return tostring(network) end
+    local place = debug.getinfo(network, "S")
+    return ("the function in %s:%d"):format(place.short_src, place.linedefined)
+end
 
 -- The networks with their shapes and counts, the data, and what a member takes in memory.
 function Experiment:describe()
@@ -265,8 +285,8 @@ function Experiment:describe()
     return table.concat({
         ("experiment '%s'"):format(self.name),
         ("data: %s"):format(self.data and tostring(self.data) or "none"),
-        "", "generator", tostring(self.networks.G),
-        "", "discriminator", tostring(self.networks.D),
+        "", "generator", network_text(self.networks.G),
+        "", "discriminator", network_text(self.networks.D),
         "", ("memory: %.1f MB a member, %.1f MB a worker; %.2f GFLOP a step of one update each"):format(
             stats.state_bytes * 1e-6, stats.workspace_bytes * 1e-6, stats.flops * 1e-9),
     }, "\n")

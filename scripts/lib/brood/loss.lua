@@ -233,6 +233,8 @@ end
 
 local function discriminator_loss(self, net, real, fake)
     local signals = { on_real = real.output:mean(), on_fake = fake.output:mean() }
+    -- how often D's sign is right: positive on real images, negative on generated ones
+    signals.accuracy = 0.5 * (real.output:step():mean() + (-fake.output):step():mean())
     local smoothing = self.smoothing and net.number(self.smoothing)
     local sum = self.combine.D(self.form, real.output, fake.output, smoothing)
     if self.auxiliary then

@@ -1,0 +1,32 @@
+-- Eight small clouds of points on a circle: whoever leaves one out is caught at once. The classic test for a generator
+-- that makes only some of what there is (Metz et al. 2017, "Unrolled generative adversarial networks"):
+--     brood run scripts/experiments/ring.lua
+local brood = require "brood"
+local nn, loss, optim, data = brood.nn, brood.loss, brood.optim, brood.data
+
+local width = 128
+
+return brood.experiment {
+    name = "ring",
+    data = data.ring { modes = 8, deviation = 0.02 },
+    latent = 16, batch = 256,
+    generator = function()
+        return nn.sequential {
+            nn.linear { out = width }, nn.relu {},
+            nn.linear { out = width }, nn.relu {},
+            nn.linear { out = 2 },
+        }
+    end,
+    discriminator = function()
+        return nn.sequential {
+            nn.linear { out = width }, nn.leaky_relu { slope = 0.2 },
+            nn.linear { out = width }, nn.leaky_relu { slope = 0.2 },
+            nn.linear { out = 1 },
+        }
+    end,
+    loss = loss.non_saturating { r1 = "gamma" },
+    g_optimizer = optim.adam { lr = "g_lr", beta1 = 0.5 },
+    d_optimizer = optim.adam { lr = "d_lr", beta1 = 0.5 },
+    hyper = { g_lr = 1e-3, d_lr = 1e-3, gamma = 0.1 },
+    rounds = 20, interval = 250,
+}

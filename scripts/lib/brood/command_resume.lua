@@ -1,0 +1,43 @@
+-- brood resume RUN: goes on with a run of `brood run`, as if it had never stopped.
+local command = require "brood.command"
+local files = require "brood.files"
+local folder = require "brood.command_folder"
+local train = require "brood.command_train"
+
+local ROUND_LIMIT = 1000000
+
+local function lines_of(text)
+    local lines = {}
+    for line in (text .. "\n"):gmatch "([^\n]*)\n" do lines[#lines + 1] = line end
+    return lines
+end
+
+-- The script, where it was when the run began, must still be the run's own copy. If it is gone, the copy does.
+local function check_script(run)
+    local script = run.facts.script
+    if not script or files.kind(script) ~= "file" then return end
+    local now, before = command.read(script), command.read(run:path "script.lua")
+    if now == before then return end
+    local new, old = lines_of(now), lines_of(before)
+    local line = 1
+    while new[line] == old[line] do line = line + 1 end
+    command.fail("%s: the script has changed since the run began: line %d of %s\n"
+        .. "  was: %s\n  is:  %s\nundo the change, or begin a new run from where this one is: brood run %s --from %s",
+        run.directory, line, script, old[line] or "(the end)", new[line] or "(the end)", script, run.directory)
+end
+
+return command.main(function(options, directory)
+    local more = command.whole(options, "rounds", 1, ROUND_LIMIT)
+    local run = folder.open(directory)
+    check_script(run)
+    local rounds = more and run.round + more or run.rounds
+    if run.round >= rounds then
+        command.fail("%s: all its %d rounds are done: --rounds N trains for N rounds more", directory, run.round)
+    end
+    local experiment = run:load_script()
+    local member = experiment:member(experiment.seed, 0)
+    command.try(member.load, member, run:state_path(), run.steps)
+    local log = train.log_to(run:path "log.txt")
+    log("resumed after round %d, at step %d", run.round, member:age())
+    train.go(experiment, member, run, rounds, log)
+end)

@@ -1,0 +1,88 @@
+-- Where classifiers are kept between runs: classifier-HASH.safetensors in $XDG_CACHE_HOME/brood or ~/.cache/brood. The
+-- file is a state file with one text in it, lines of a name and numbers. What cannot be read is trained again; what
+-- cannot be written is not kept; both are said.
+local core = require "brood.metric_core"
+local files = require "brood.files"
+
+local cache = {}
+
+-- The folder, made if need be; nil and the reason when there can be none.
+local function folder()
+    local root, home = os.getenv "XDG_CACHE_HOME", os.getenv "HOME"
+    if not root or root == "" then
+        if not home or home == "" then return nil, "neither XDG_CACHE_HOME nor HOME is set" end
+        root = home .. "/.cache"
+    end
+    for _, path in ipairs { root, root .. "/brood" } do
+        local fine, message = pcall(files.make_folder, path)
+        if not fine then return nil, message end
+    end
+    return root .. "/brood"
+end
+
+local function path_of(self, directory)
+    return ("%s/classifier-%s.safetensors"):format(directory, self.hash)
+end
+
+-- ---- facts --------------------------------------------------------------------------------------------------------
+
+local NUMBERS = { "accuracy", "tested", "score", "score_deviation" }
+
+local function write_facts(self)
+    local lines = { "hash " .. self.hash }
+    for _, name in ipairs(NUMBERS) do lines[#lines + 1] = ("%s %.17g"):format(name, self.facts[name]) end
+    for _, row in ipairs(self.facts.confusion) do lines[#lines + 1] = "confusion " .. table.concat(row, " ") end
+    return table.concat(lines, "\n")
+end
+
+-- The facts in the text; nil when they are not those of this classifier.
+local function read_facts(self, text)
+    local facts, hash = { confusion = {} }, nil
+    for name, rest in text:gmatch "(%S+) ([^\n]*)" do
+        if name == "hash" then
+            hash = rest
+        elseif name == "confusion" then
+            local row = {}
+            for number in rest:gmatch "%S+" do row[#row + 1] = math.tointeger(tonumber(number)) end
+            if #row ~= #self.classes then return nil end
+            table.insert(facts.confusion, row)
+        else
+            facts[name] = tonumber(rest)
+        end
+    end
+    for _, name in ipairs(NUMBERS) do
+        if not facts[name] then return nil end
+    end
+    return hash == self.hash and #facts.confusion == #self.classes and facts or nil
+end
+
+-- ---- the two uses -------------------------------------------------------------------------------------------------
+
+local function exists(path)
+    local file = io.open(path, "rb")
+    if file then file:close() end
+    return file ~= nil
+end
+
+-- Fills the classifier from the cache. False when it is not there, or is damaged.
+function cache.load(self)
+    local directory = folder()
+    local path = directory and path_of(self, directory)
+    if not path or not exists(path) then return false end
+    local text, message = core.load(self.looker, path)
+    self.facts = text and read_facts(self, text)
+    if not self.facts then
+        self.say(("the kept classifier cannot be used and is trained again: %s"):format(message
+            or path .. ": it is of another classifier"))
+    end
+    return self.facts ~= nil
+end
+
+function cache.save(self)
+    local directory, message = folder()
+    local saved = false
+    if directory then saved, message = core.save(self.looker, path_of(self, directory), write_facts(self)) end
+    if not saved then self.say(("the classifier cannot be kept for the next time: %s"):format(message)) end
+end
+
+return cache
