@@ -243,9 +243,14 @@ static Status place_centers(const DataOptions *o, DataStore *store, Dataset *set
 /* ---- numbers and labels of samples ------------------------------------------------------------------ */
 
 /* A sample's number among those of the whole set, of which parts have none in common. Fresh samples have an
- * index like counted ones, only far above. */
+ * index like counted ones, only far above. Parts of a stored set are every so-manieth sample of it in a
+ * shuffled order: files have orders of their own (MNIST's images come in turn from two groups of writers, so
+ * that every second one would be one group's). */
 static uint64_t number_of(const Dataset *set, uint64_t index) {
-    return index * (uint64_t)set->parts + (uint64_t)set->part;
+    static const uint64_t SHUFFLE = 0x6272656564; /* one for all: parts of a part stay within it */
+    uint64_t number = index * (uint64_t)set->parts + (uint64_t)set->part;
+    if (set->parts == 1 || is_drawn(set->kind)) return number;
+    return random_permute(SHUFFLE, 0, (uint64_t)set->store->pictures.count, number);
 }
 
 /* The three digits behind a sample of stacked_mnist. */

@@ -64,7 +64,7 @@ local function read(given)
     for _, name in ipairs { "steps", "batch", "lr" } do self[name] = self[name] or recipe[name] end
     self.dropout, self.augment, self.change = recipe.dropout, recipe.augment, recipe.change
     self.test = self.test or self.data:test()
-    self.trained_on = self.half and self.data:part(self.half, recipe.parts) or self.data
+    self.trained_on = self.half and self.data:part(self.half, 2) or self.data
     self.say = self.say or function(line) io.stderr:write("brood: ", line, "\n") end
     return setmetatable(self, Classifier)
 end

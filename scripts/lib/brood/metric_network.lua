@@ -41,7 +41,9 @@ function networks.mixed(shape)
     return net:add(nn.global_avg_pool {})
 end
 
-local function training(set)
+-- Early enough to be quick: seconds for digits, which are easy; half a minute for gray images, minutes for colored ones.
+-- `augment` is what `change` does, in words.
+function networks.recipe(set)
     if set:kind() == "digits" then return { steps = 400, batch = 100, lr = 4e-3, dropout = 0.3 } end
     if is_gray(set:shape()) then
         local shift = augment { translation = 0.0625 }
@@ -54,16 +56,6 @@ local function training(set)
     return {
         steps = 4000, batch = 64, lr = 4e-3, dropout = 0.1, augment = "flip, translation 0.125", change = change,
     }
-end
-
--- Early enough to be quick: seconds for digits, which are easy; half a minute for gray images, minutes for colored ones.
--- `augment` is what `change` does, in words. A classifier's half is every parts-th image; parts is 2, but 3 for MNIST,
--- whose images come in turn from two groups of writers: a classifier of every second image knows one group only, and
--- gets 98 % of the test images where it could get 99.
-function networks.recipe(set)
-    local recipe = training(set)
-    recipe.parts = set:kind() == "mnist" and 3 or 2
-    return recipe
 end
 
 return networks
