@@ -59,7 +59,7 @@ ISA_avx512   := -march=x86-64-v4 -mprefer-vector-width=512
 SIMD_FLAGS   := $(if $(filter release,$(BUILD)),-O3 -funroll-loops) -fno-trapping-math
 
 library := $(plain:%.c=$(obj)/%.o) $(foreach l,$(levels),$(simd:%.c=$(obj)/%.$(l).o))
-app     := $(patsubst %.c,$(obj)/%.o,$(sort $(wildcard app/*.c app/lua/*.c)))
+app     := $(patsubst %.c,$(obj)/%.o,$(sort $(wildcard app/*.c app/lua/*.c app/lua/*/*.c)))
 
 .PHONY: all
 all: $(if $(strip $(missing)),missing,$(out)/brood)
@@ -93,7 +93,7 @@ endef
 $(foreach l,$(levels),$(eval $(call simd_rule,$(l))))
 
 # The Lua library travels inside the program; --scripts DIR overrides it.
-lua_library := $(sort $(wildcard scripts/lib/brood/*.lua))
+lua_library := $(sort $(wildcard scripts/lib/brood/*.lua scripts/lib/brood/*/*.lua))
 $(obj)/embedded.c: $(lua_library) app/embed.sh
 	@mkdir -p $(@D)
 	$(call say,GEN,$@)sh app/embed.sh $(lua_library) > $@

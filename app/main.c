@@ -63,7 +63,7 @@ static const CommandOption SCORE_OPTIONS[] = {
     {NULL, 0, NULL, NULL}};
 
 static const Command COMMANDS[] = {
-    {"run", "SCRIPT [DIRECTORY]", "run an experiment", 1, 2, "brood.command_run", NULL, RUN_OPTIONS,
+    {"run", "SCRIPT [DIRECTORY]", "run an experiment", 1, 2, "brood.command.run", NULL, RUN_OPTIONS,
      "The script returns brood.experiment { ... }. What becomes of it is kept in the directory, by default "
      "the\n"
      "next free one of runs/00001-NAME, runs/00002-NAME, ...:\n"
@@ -72,20 +72,20 @@ static const Command COMMANDS[] = {
      "  reals.png, samples/    the data, and what is made of the same latent vectors, round after round\n"
      "  state.txt, states/     the state after the last round and the one before\n"
      "Ctrl-C stops after the round that is running; a second one stops at once. `brood resume` goes on."},
-    {"resume", "RUN", "go on with a run, as if it had never stopped", 1, 1, "brood.command_resume", NULL,
+    {"resume", "RUN", "go on with a run, as if it had never stopped", 1, 1, "brood.command.resume", NULL,
      RESUME_OPTIONS, "RUN is the directory of the run. The script must be what it was when the run began."},
     {"check", "SCRIPT", "build an experiment, and print what it is made of, without training", 1, 1,
-     "brood.command_check", NULL, NULL, NULL},
-    {"grid", "RUN", "draw what a run's generator makes", 1, 1, "brood.command_grid", NULL, GRID_OPTIONS,
+     "brood.command.check", NULL, NULL, NULL},
+    {"grid", "RUN", "draw what a run's generator makes", 1, 1, "brood.command.grid", NULL, GRID_OPTIONS,
      NULL},
     {"weights", "RUN-OR-STATE", "write the averaged generator alone, as a safetensors file", 1, 1,
-     "brood.command_weights", NULL, WEIGHTS_OPTIONS,
+     "brood.command.weights", NULL, WEIGHTS_OPTIONS,
      "Of a run, that of its last state. The file's facts (its metadata) tell where it comes from."},
     {"classifier", "DATASET [PATH]", "train or show the two classifiers of a data set", 1, 2,
-     "brood.command_classifier", NULL, NULL, NULL},
+     "brood.command.classifier", NULL, NULL, NULL},
     {"score", "DIRECTORY", "all metrics of a folder of PNG files beside real ones", 1, 1,
-     "brood.command_score", NULL, SCORE_OPTIONS, NULL},
-    {"fetch", "NAME", "download a data set: mnist, fashion-mnist or cifar10", 1, 1, "brood.command_fetch",
+     "brood.command.score", NULL, SCORE_OPTIONS, NULL},
+    {"fetch", "NAME", "download a data set: mnist, fashion-mnist or cifar10", 1, 1, "brood.command.fetch",
      NULL, FETCH_OPTIONS,
      "The files come from where they were published, by curl, into $XDG_DATA_HOME/brood or "
      "~/.local/share/brood.\n"

@@ -10,9 +10,9 @@
 #include "app/lua/lua_files.h"
 #include "app/lua/lua_image.h"
 #include "app/lua/lua_initializer.h"
-#include "app/lua/lua_metric.h"
 #include "app/lua/lua_model.h"
 #include "app/lua/lua_script.h"
+#include "app/lua/metric/lua_metric.h"
 #include "app/names.h"
 
 const BindingModule *const binding_modules[] = {&binding_graph,  &binding_data,        &binding_model,

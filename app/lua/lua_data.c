@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/lua/graph/lua_graph.h"
 #include "app/lua/lua_data.h"
-#include "app/lua/lua_graph.h"
 #include "app/lua/lua_script.h"
 #include "metrics/metrics.h"
 

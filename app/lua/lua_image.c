@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "app/lua/lua_graph.h"
+#include "app/lua/graph/lua_graph.h"
 #include "app/lua/lua_image.h"
 #include "app/lua/lua_script.h"
 

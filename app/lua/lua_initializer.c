@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "app/lua/lua_graph.h"
+#include "app/lua/graph/lua_graph.h"
 #include "app/lua/lua_initializer.h"
 #include "app/lua/lua_script.h"
 

@@ -86,7 +86,7 @@ local function with_label(z, ctx)
 end
 
 -- nn.define makes a constructor with checked options. It is what all layers of the library are made by: to see how a
--- layer is written, open any of scripts/lib/brood/nn_*.lua.
+-- layer is written, open any of scripts/lib/brood/nn/*.lua.
 local scale = nn.define("scale", { by = { "number", default = 1 } }, function(self, x, ctx)
     return x * ctx:param("factor", {}, nn.init.constant(self.by))
 end)

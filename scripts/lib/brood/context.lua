@@ -10,7 +10,7 @@
 -- they own); ctx:number (a number that may be a hyperparameter); ctx:apply (a layer within); ctx:current and ctx:assign
 -- (statistics); ctx:fail (errors); ctx.training, ctx.labels, ctx.classes.
 local check = require "brood.check"
-local init = require "brood.nn_init"
+local init = require "brood.nn.initializer"
 local script = require "brood.script"
 
 local context = {}
@@ -252,7 +252,7 @@ local function leaf(self, list, method, name, shape, start)
     return leaves[full]
 end
 
--- The parameter "<path>.<name>" of the group. `start` is an initializer (nn_init.lua).
+-- The parameter "<path>.<name>" of the group. `start` is an initializer (nn/initializer.lua).
 function Context:param(name, shape, start)
     local tensor = leaf(self, self.registry.parameters, "param", name, shape, start)
     if self.row then

@@ -35,8 +35,8 @@
 -- so all losses serve conditional networks too.
 local check = require "brood.check"
 local graph = require "brood.graph"
-local init = require "brood.nn_init"
-local layer = require "brood.nn_layer"
+local init = require "brood.nn.initializer"
+local layer = require "brood.nn.layer"
 local positions = require "brood.positions"
 local schedule = require "brood.schedule"
 local script = require "brood.script"

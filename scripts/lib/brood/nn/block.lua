@@ -1,11 +1,11 @@
 -- Layers made of other layers.
 local graph = require "brood.graph"
 local check = require "brood.check"
-local init = require "brood.nn_init"
-local layer = require "brood.nn_layer"
-local linear = require "brood.nn_linear"
-local activation = require "brood.nn_activation"
-local spectral = require "brood.nn_spectral"
+local init = require "brood.nn.initializer"
+local layer = require "brood.nn.layer"
+local linear = require "brood.nn.linear"
+local activation = require "brood.nn.activation"
+local spectral = require "brood.nn.spectral"
 local script = require "brood.script"
 
 local nn = {}

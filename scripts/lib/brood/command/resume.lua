@@ -1,8 +1,8 @@
 -- brood resume RUN: goes on with a run of `brood run`, as if it had never stopped.
 local command = require "brood.command"
 local files = require "brood.files"
-local folder = require "brood.command_folder"
-local train = require "brood.command_train"
+local folder = require "brood.command.folder"
+local train = require "brood.command.train"
 
 local ROUND_LIMIT = 1000000
 

@@ -15,8 +15,8 @@
 -- makes the images once for all scores. A row holds name, value, deviation, ceiling, ceiling_deviation, and
 -- `suspicious`: better than real images by over three standard deviations.
 local check = require "brood.check"
-local core = require "brood.metric_core"
-local classifiers = require "brood.metric_classifier"
+local core = require "brood.metric.core"
+local classifiers = require "brood.metric.classifier"
 local script = require "brood.script"
 
 local REFERENCE = 10000 -- real images that distances are measured from

@@ -1,4 +1,4 @@
-/* brood.metric_core: the metrics of metrics/metrics.h, and what classifiers need to be run and kept. The
+/* brood.metric.core: the metrics of metrics/metrics.h, and what classifiers need to be run and kept. The
  * library's brood.metric puts names and defaults to it. */
 #ifndef BROOD_APP_LUA_METRIC_H
 #define BROOD_APP_LUA_METRIC_H

@@ -1,5 +1,5 @@
 /* Graphs: their leaves, and the module's table. */
-#include "app/lua/lua_graph.h"
+#include "app/lua/graph/lua_graph.h"
 
 #include <stdio.h>
 #include <string.h>

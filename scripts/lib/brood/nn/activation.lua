@@ -1,5 +1,5 @@
 -- Layers that work element by element: activations, and the two that disturb training.
-local layer = require "brood.nn_layer"
+local layer = require "brood.nn.layer"
 
 local nn = {}
 

@@ -6,8 +6,8 @@
 -- layer is called in a program, there is one turn a run, and all calls have the same weight. Wrapped around several
 -- layers (nn.sequential, nn.residual ...), it treats each weight within by itself.
 local graph = require "brood.graph"
-local init = require "brood.nn_init"
-local layer = require "brood.nn_layer"
+local init = require "brood.nn.initializer"
+local layer = require "brood.nn.layer"
 local script = require "brood.script"
 
 local nn = {}

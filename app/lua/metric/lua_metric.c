@@ -1,14 +1,14 @@
 /* Metrics for Lua: arguments are positional and errors begin with the first one, the name of the metric as
  * the script knows it. Rows are read by rows_read; labels and modes count from 1. */
-#include "app/lua/lua_metric.h"
+#include "app/lua/metric/lua_metric.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "app/lua/lua_graph.h"
-#include "app/lua/lua_rows.h"
+#include "app/lua/graph/lua_graph.h"
 #include "app/lua/lua_script.h"
+#include "app/lua/metric/lua_rows.h"
 #include "base/random.h"
 
 #define STATISTICS_CLASS "brood.FrechetStatistics"
@@ -428,5 +428,5 @@ static const BindingFunction FUNCTIONS[] = {
     {NULL, NULL, NULL, NULL}};
 
 static const BindingClass *const CLASSES[] = {&rows_class, &statistics_class, NULL};
-const BindingModule binding_metric = {"brood.metric_core", "Metrics, as brood.metric is built on.", FUNCTIONS,
+const BindingModule binding_metric = {"brood.metric.core", "Metrics, as brood.metric is built on.", FUNCTIONS,
                                       CLASSES};

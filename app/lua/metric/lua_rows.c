@@ -1,10 +1,10 @@
 /* Rows of doubles: userdata, and readers. */
-#include "app/lua/lua_rows.h"
+#include "app/lua/metric/lua_rows.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-#include "app/lua/lua_graph.h"
+#include "app/lua/graph/lua_graph.h"
 #include "app/lua/lua_script.h"
 
 typedef struct {

@@ -2,7 +2,7 @@
 -- as many real test images, by the report classifier of the data set.
 local check = require "brood.check"
 local command = require "brood.command"
-local core = require "brood.metric_core"
+local core = require "brood.metric.core"
 local data = require "brood.data"
 local graph = require "brood.graph"
 local metric = require "brood.metric"

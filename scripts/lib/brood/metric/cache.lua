@@ -1,7 +1,7 @@
 -- Where classifiers are kept between runs: classifier-HASH.safetensors in $XDG_CACHE_HOME/brood or ~/.cache/brood. The
 -- file is a state file with one text in it, lines of a name and numbers. What cannot be read is trained again; what
 -- cannot be written is not kept; both are said.
-local core = require "brood.metric_core"
+local core = require "brood.metric.core"
 local files = require "brood.files"
 
 local cache = {}

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/lua/lua_graph.h"
+#include "app/lua/graph/lua_graph.h"
 #include "app/lua/lua_script.h"
 #include "app/names.h"
 #include "base/random.h"

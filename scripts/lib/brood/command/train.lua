@@ -2,7 +2,7 @@
 local command = require "brood.command"
 local files = require "brood.files"
 local image = require "brood.image"
-local pictures = require "brood.command_pictures"
+local pictures = require "brood.command.pictures"
 
 local train = {}
 

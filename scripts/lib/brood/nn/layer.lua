@@ -12,7 +12,7 @@
 -- A layer that needs no options may as well be a plain function(x, ctx).
 local check = require "brood.check"
 local context = require "brood.context"
-local init = require "brood.nn_init"
+local init = require "brood.nn.initializer"
 local script = require "brood.script"
 
 local layer = {}
@@ -64,9 +64,9 @@ local NAME = {
 local methods = {
     is_layer = true,
 
-    -- What print(layer) shows (nn_print.lua). With a shape, what the layer makes of that.
+    -- What print(layer) shows (nn/print.lua). With a shape, what the layer makes of that.
     describe = function(self, shape, options)
-        return require "brood.nn_print".describe(self, shape, options)
+        return require "brood.nn.print".describe(self, shape, options)
     end,
 }
 

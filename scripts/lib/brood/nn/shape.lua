@@ -1,6 +1,6 @@
 -- Layers that have no parameters and only move or add up elements. Images are (batch, height, width, channels).
 local graph = require "brood.graph"
-local layer = require "brood.nn_layer"
+local layer = require "brood.nn.layer"
 
 local nn = {}
 

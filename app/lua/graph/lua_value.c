@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "app/lua/lua_graph.h"
+#include "app/lua/graph/lua_graph.h"
 #include "app/lua/lua_script.h"
 
 Value *value_push(lua_State *L, Shape shape) {

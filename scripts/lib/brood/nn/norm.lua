@@ -1,7 +1,7 @@
 -- Layers that bring activations to a common scale. Channels are the last axis.
 local graph = require "brood.graph"
-local init = require "brood.nn_init"
-local layer = require "brood.nn_layer"
+local init = require "brood.nn.initializer"
+local layer = require "brood.nn.layer"
 
 local nn = {}
 

@@ -2,7 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "app/lua/lua_graph.h"
+#include "app/lua/graph/lua_graph.h"
 #include "app/lua/lua_script.h"
 
 /* ---- gradients ----------------------------------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 -- Layers that multiply by a weight. Images are (batch, height, width, channels).
 local graph = require "brood.graph"
-local init = require "brood.nn_init"
-local layer = require "brood.nn_layer"
+local init = require "brood.nn.initializer"
+local layer = require "brood.nn.layer"
 
 local nn = {}
 

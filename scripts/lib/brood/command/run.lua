@@ -1,8 +1,8 @@
 -- brood run SCRIPT [DIRECTORY]: trains one member of the experiment, round by round, and keeps in the directory what
--- command_folder.lua tells.
+-- command/folder.lua tells.
 local command = require "brood.command"
-local folder = require "brood.command_folder"
-local train = require "brood.command_train"
+local folder = require "brood.command.folder"
+local train = require "brood.command.train"
 
 local ROUND_LIMIT = 1000000
 

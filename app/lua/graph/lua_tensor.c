@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "app/lua/lua_graph.h"
+#include "app/lua/graph/lua_graph.h"
 #include "app/lua/lua_script.h"
 
 Tensor *tensor_check(lua_State *L, int index, const char *what) {

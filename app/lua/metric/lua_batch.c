@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "app/lua/lua_graph.h"
-#include "app/lua/lua_metric.h"
+#include "app/lua/graph/lua_graph.h"
 #include "app/lua/lua_script.h"
+#include "app/lua/metric/lua_metric.h"
 #include "gan/state_file.h"
 
 /* A classifier's file has one fact of ours: a text that the library writes and reads. */

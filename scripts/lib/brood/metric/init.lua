@@ -12,10 +12,10 @@
 -- brood.Values, whose first axis counts rows. Numbers in tables stay double. metrics/metrics.h has the formulas.
 --
 -- Classifiers, which turn images into logits and features: metric.classifier {}, metric.classifiers {}
--- (metric_classifier.lua). Scores of generators: metric.classifier_score {}, metric.frechet {}, metric.kernel {},
--- metric.coverage {}, metric.combine(f) (metric_score.lua).
+-- (metric/classifier.lua). Scores of generators: metric.classifier_score {}, metric.frechet {}, metric.kernel {},
+-- metric.coverage {}, metric.combine(f) (metric/score.lua).
 local check = require "brood.check"
-local core = require "brood.metric_core"
+local core = require "brood.metric.core"
 local script = require "brood.script"
 
 local metric = {}
@@ -167,7 +167,7 @@ end
 for name, f in pairs(metric) do metric[name] = check.constructor(f) end
 
 for _, part in ipairs { "classifier", "score" } do
-    for name, f in pairs(require("brood.metric_" .. part)) do metric[name] = check.constructor(f) end
+    for name, f in pairs(require("brood.metric." .. part)) do metric[name] = check.constructor(f) end
 end
 
 return check.module("brood.metric", metric)
