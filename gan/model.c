@@ -21,7 +21,7 @@ Status model_member(const Model *model, uint64_t seed, uint64_t slot, Member *me
     return status;
 }
 
-/* ---- sampling --------------------------------------------------------------------------------------- */
+/* ---- sampling ------------------------------------------------------------------------------------------ */
 
 static int input_of(const Model *model, const char *name) {
     return program_input_index(model->sampler, name);

@@ -43,7 +43,7 @@ double number_at(const Number *number, const double *hypers, int64_t step) {
     return schedule_at(number, hypers, (double)step);
 }
 
-/* ---- checks ----------------------------------------------------------------------------------------- */
+/* ---- checks -------------------------------------------------------------------------------------------- */
 
 static Status check_span(const Number *number, Error *error) {
     if (!(number->steps > 0 && isfinite(number->steps)))

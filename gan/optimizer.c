@@ -25,7 +25,7 @@ int optimizer_moments(OptimizerKind kind) {
     return kind == OPTIMIZER_SGD ? 1 : 2;
 }
 
-/* ---- settings ----------------------------------------------------------------------------------------- */
+/* ---- settings ------------------------------------------------------------------------------------------ */
 typedef struct {
     const char *name;
     bool used;
@@ -65,7 +65,7 @@ Status optimizer_check(const OptimizerSettings *settings, Error *error) {
     return STATUS_OK;
 }
 
-/* ---- steps -------------------------------------------------------------------------------------------- */
+/* ---- steps --------------------------------------------------------------------------------------------- */
 static OptimizerNumbers numbers_of(const OptimizerSettings *s, int64_t step) {
     OptimizerNumbers n = {.scale = 1,
                           .keep = (real)(1 - s->lr * s->weight_decay),

@@ -11,7 +11,7 @@
 #include "base/random.h"
 #include "gan/kernels/loop.h"
 
-/* ---- the clock: counts that travel with the weights ------------------------------------------------- */
+/* ---- the clock: counts that travel with the weights ---------------------------------------------------- */
 
 enum { CLOCK_AGE, CLOCK_PLAYER, CLOCK_COUNTS = CLOCK_PLAYER + TRAINER_PLAYERS };
 static const char CLOCK[] = "trainer.clock"; /* (counts, 2): two numbers of 24 bits each, which floats hold */
@@ -57,7 +57,7 @@ void member_free(Member *member) {
     state_free(&member->state);
 }
 
-/* ---- what a trainer is made of ---------------------------------------------------------------------- */
+/* ---- what a trainer is made of ------------------------------------------------------------------------- */
 
 typedef enum { BIND_REAL, BIND_REAL_LABELS, BIND_FAKE_LABELS, BIND_FAKE, BIND_HYPER, BIND_NUMBER } BindKind;
 static const char *const PLAIN_INPUTS[] = {
@@ -104,7 +104,7 @@ struct Trainer {
     size_t signal_count, signal_room;
 };
 
-/* ---- binding programs by the names of their inputs -------------------------------------------------- */
+/* ---- binding programs by the names of their inputs ----------------------------------------------------- */
 
 static bool find_name(const char *const *names, size_t count, const char *name, size_t *index) {
     for (*index = 0; *index < count; (*index)++)
@@ -216,7 +216,7 @@ static Status bind_phase(Trainer *trainer, const char *player, const Program *pr
     return STATUS_OK;
 }
 
-/* ---- making a trainer ------------------------------------------------------------------------------- */
+/* ---- making a trainer ---------------------------------------------------------------------------------- */
 
 static bool is_one(const Number *number) {
     return number->kind == NUMBER_CONSTANT && number->from == 1;
@@ -331,7 +331,7 @@ const char *trainer_signal_name(const Trainer *trainer, size_t index) {
     return trainer->signals[index];
 }
 
-/* ---- a step under way ------------------------------------------------------------------------------- */
+/* ---- a step under way ---------------------------------------------------------------------------------- */
 
 /* All that is random is numbered by the member's own steps and by what comes when within one: nothing of it
  * is stored, and no stream is ever rewound. */
@@ -374,7 +374,7 @@ static Status record_outputs(const Step *step, const Phase *phase) {
     return STATUS_OK;
 }
 
-/* ---- inputs ----------------------------------------------------------------------------------------- */
+/* ---- inputs -------------------------------------------------------------------------------------------- */
 
 static real *input_of(const Phase *phase, BindKind kind) {
     for (size_t i = 0; i < phase->bind_count; i++)
@@ -425,7 +425,7 @@ static void fill_inputs(Step *step, const Phase *phase) {
     draw_real(step, phase);
 }
 
-/* ---- one update ------------------------------------------------------------------------------------- */
+/* ---- one update ---------------------------------------------------------------------------------------- */
 
 typedef Status Run(const Program *program, State *state, Workspace *workspace, uint64_t key, uint64_t counter,
                    Error *error);
@@ -540,7 +540,7 @@ static Status update_at_once(Step *step) {
     return status;
 }
 
-/* ---- the moving average ----------------------------------------------------------------------------- */
+/* ---- the moving average -------------------------------------------------------------------------------- */
 
 static void average_block(const State *state, const char *group, LayoutKind kind, LayoutKind average,
                           double decay) {
@@ -568,7 +568,7 @@ static Status update_average(const Step *step) {
     return STATUS_OK;
 }
 
-/* ---- steps ------------------------------------------------------------------------------------------ */
+/* ---- steps --------------------------------------------------------------------------------------------- */
 
 /* A member's steps count even if they fail, so that its streams never show the same numbers again. */
 static Status run_step(Trainer *trainer, Member *member, Error *error) {

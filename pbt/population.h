@@ -95,7 +95,7 @@ Status run_conclude(PbtRun *run, int64_t round, int64_t since, Error *error); /*
 Status run_check_rules(const PbtRun *run, const PbtExploit *exploit, const PbtExplore *explore, Error *error);
 Status run_all_failed(const PbtRun *run, Error *error); /* STATUS_NOT_FINITE if no member is left */
 
-/* ---- slot.c: what is done to one member, on any thread ----------------------------------------------- */
+/* ---- slot.c: what is done to one member, on any thread ------------------------------------------------- */
 
 /* Where the member itself fails, its slot is marked so; a status other than STATUS_OK is the end of the run.
  */

@@ -240,7 +240,7 @@ static Status place_centers(const DataOptions *o, DataStore *store, Dataset *set
     return STATUS_OK;
 }
 
-/* ---- numbers and labels of samples ------------------------------------------------------------------ */
+/* ---- numbers and labels of samples --------------------------------------------------------------------- */
 
 /* A sample's number among those of the whole set, of which parts have none in common. Fresh samples have an
  * index like counted ones, only far above. Parts of a stored set are every so-manieth sample of it in a

@@ -49,7 +49,7 @@ static ConvSizes sizes_of(const ConvShape *shape) {
     return s;
 }
 
-/* ---- scratch ------------------------------------------------------------------------------------------ */
+/* ---- scratch ------------------------------------------------------------------------------------------- */
 
 /* Hands out aligned parts of the scratch one after the other, or, with no base, only counts. A part holds
  * things of one type (numbers, offsets, pointers) and is read as nothing else. */
@@ -73,7 +73,7 @@ static size_t chunk_images(const ConvSizes *s, size_t image_numbers) {
     return divide_up(s->batch, divide_up(s->batch, images)); /* so that chunks have about the same size */
 }
 
-/* ---- grids: where pixels are -------------------------------------------------------------------------- */
+/* ---- grids: where pixels are --------------------------------------------------------------------------- */
 
 /* Images of rows of pixels. As a frame, zeros lie around the images, which are copied into it. */
 typedef struct {
@@ -119,7 +119,7 @@ static void copy_images(const real *from, size_t images, size_t height, size_t w
                    row * sizeof(real));
 }
 
-/* ---- the factor B ------------------------------------------------------------------------------------- */
+/* ---- the factor B -------------------------------------------------------------------------------------- */
 
 /* Sets a product's B to the matrix itself where that will do, else packs it into `room`. */
 static void set_b(ConvProduct *product, const ConvKernels *kernels, const ConvMatrix *matrix, real *room) {
@@ -129,7 +129,7 @@ static void set_b(ConvProduct *product, const ConvKernels *kernels, const ConvMa
     if (product->packed) kernels->pack(matrix, 0, matrix->depth, room);
 }
 
-/* ---- conv_y and conv_w -------------------------------------------------------------------------------- */
+/* ---- conv_y and conv_w --------------------------------------------------------------------------------- */
 
 /* Both read x through windows. To conv_y, A has a row for each window, to conv_w a column. */
 typedef struct {
@@ -215,7 +215,7 @@ static void windows_w(const ConvSizes *s, const real *x, const real *y, real *w,
     }
 }
 
-/* ---- conv_x, gathered --------------------------------------------------------------------------------- */
+/* ---- conv_x, gathered ---------------------------------------------------------------------------------- */
 
 /* Pixels of x that are the same distance, modulo the stride, from the first window's corner are a phase. They
  * meet the same elements of w, every stride-th in both directions, so they are a convolution of y, with
@@ -334,7 +334,7 @@ static void gather_x(const ConvSizes *s, const real *y, const real *w, real *x, 
     }
 }
 
-/* ---- conv_x, scattered -------------------------------------------------------------------------------- */
+/* ---- conv_x, scattered --------------------------------------------------------------------------------- */
 
 /* With few channels of x most lanes of a gathered product would be empty. Instead a product gives, for each
  * pixel of y, all the numbers that it adds to its window, and then the windows are added up. */
@@ -400,7 +400,7 @@ static void scatter_x(const ConvSizes *s, const real *y, const real *w, real *x,
     }
 }
 
-/* ---- few channels of y -------------------------------------------------------------------------------- */
+/* ---- few channels of y --------------------------------------------------------------------------------- */
 
 /* With stride 1 convolution by w is the transposed convolution by w turned around, with the channels of x and
  * y in each other's place. So few channels of y are treated as few channels of x. */
@@ -452,7 +452,7 @@ static size_t turned_place(const ConvSizes *s, ConvFace face) {
                                              : windows_place(&windows, &turned, face, NULL));
 }
 
-/* ---- dense products ----------------------------------------------------------------------------------- */
+/* ---- dense products ------------------------------------------------------------------------------------ */
 
 #ifdef BROOD_DOUBLE
 #define gemm cblas_dgemm
@@ -478,7 +478,7 @@ static void dense(const ConvSizes *s, ConvFace face, const real *a, const real *
     }
 }
 
-/* ---- the three faces ---------------------------------------------------------------------------------- */
+/* ---- the three faces ----------------------------------------------------------------------------------- */
 
 typedef enum { METHOD_DENSE, METHOD_WINDOWS, METHOD_TURNED, METHOD_GATHER, METHOD_SCATTER } Method;
 

@@ -13,7 +13,7 @@
 #define INLINE   static inline __attribute__((always_inline))
 #define UNROLLED _Pragma("GCC unroll 16")
 
-/* ---- vectors ------------------------------------------------------------------------------------------ */
+/* ---- vectors ------------------------------------------------------------------------------------------- */
 
 #if defined(__AVX512F__)
 #define VECTOR_BYTES 64
@@ -49,7 +49,7 @@ INLINE Vector multiply_add(real scale, Vector vector, Vector sum) {
 #endif
 }
 
-/* ---- the product -------------------------------------------------------------------------------------- */
+/* ---- the product --------------------------------------------------------------------------------------- */
 
 /* A tile of C, some rows by 1 .. PANEL_VECTORS vectors, stays in registers while k walks the depth: 6 by 4 of
  * the 32 registers of AVX-512, or 6 by 2 of 16, leave room for a row of B and an element of A. Narrow tiles
@@ -176,7 +176,7 @@ static void pack(const ConvMatrix *matrix, size_t first, size_t depth, real *pac
     }
 }
 
-/* ---- the sum of overlapping windows ------------------------------------------------------------------- */
+/* ---- the sum of overlapping windows -------------------------------------------------------------------- */
 
 /* Narrower vectors, since a piece is a few numbers at any address. */
 #define PIECE_BYTES (VECTOR_BYTES < 32 ? VECTOR_BYTES : 32)

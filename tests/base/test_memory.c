@@ -11,7 +11,7 @@
 #include "base/memory.h"
 #include "gan/graph/shape.h"
 
-/* ---- errors ------------------------------------------------------------------------------------------- */
+/* ---- errors -------------------------------------------------------------------------------------------- */
 enum { MESSAGE = sizeof((Error *)0)->message };
 
 static void assert_letters(const char *text, char letter, size_t count) {
@@ -71,7 +71,7 @@ static void test_prefixed_messages_are_cut(void **state) {
     }
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------------------------------------- */
 static void test_memory_is_aligned_and_zeroed(void **state) {
     (void)state;
     for (int round = 0; round < 3; round++) /* again, so that freed blocks come back */
@@ -164,7 +164,7 @@ static void test_arrays_that_cannot_grow_stay(void **state) {
     }
 }
 
-/* ---- shapes ------------------------------------------------------------------------------------------- */
+/* ---- shapes -------------------------------------------------------------------------------------------- */
 static void test_shapes_are_made(void **state) {
     (void)state;
     Shape shape = shape_of(64, 32, 32, 3);

@@ -124,7 +124,7 @@ static void test_golden_values(void **state) {
     for (uint64_t i = 0; i < 3; i++) assert_near(random_normal_at(key, 42, i), NORMAL_AT[i], 1e-14);
 }
 
-/* ---- what a value depends on -------------------------------------------------------------------------- */
+/* ---- what a value depends on --------------------------------------------------------------------------- */
 typedef struct {
     uint32_t *bits;
     real *uniform, *normal;
@@ -216,7 +216,7 @@ static void test_writes_only_what_was_asked(void **state) {
     }
 }
 
-/* ---- distributions ------------------------------------------------------------------------------------ */
+/* ---- distributions ------------------------------------------------------------------------------------- */
 /* Mean, variance, skewness and excess kurtosis of `count` numbers against those of a distribution with
  * moments `expected`; `spread` holds the standard deviations of the four, times sqrt(count). */
 static void assert_moments(const real *numbers, size_t count, const double expected[4],
@@ -378,7 +378,7 @@ static void test_integers_without_bias(void **state) {
     assert_near(chi_square(parts, 8, MANY / 5), 0, LIMIT);
 }
 
-/* ---- independence ------------------------------------------------------------------------------------- */
+/* ---- independence -------------------------------------------------------------------------------------- */
 enum { PAIRED = 100000 };
 
 typedef struct {
@@ -488,7 +488,7 @@ static void test_keys_differ(void **state) {
     assert_near(changed / (4 * SEEDS), 32, LIMIT * 4 / sqrt(4 * SEEDS));
 }
 
-/* ---- permutations ------------------------------------------------------------------------------------- */
+/* ---- permutations -------------------------------------------------------------------------------------- */
 static void assert_permutation(uint64_t key, uint64_t counter, uint64_t n) {
     unsigned char *seen = memory_new(n, 1);
     assert_non_null(seen);

@@ -39,7 +39,7 @@ static real *numbers_new(size_t count) {
     return numbers;
 }
 
-/* ---- sgemm -------------------------------------------------------------------------------------------- */
+/* ---- sgemm --------------------------------------------------------------------------------------------- */
 
 enum { GEMM_SIDE = 2048 };
 typedef struct {
@@ -55,7 +55,7 @@ static void gemm_measure(Gemm *g, int side) {
     if (rate > g->best) g->best = rate;
 }
 
-/* ---- a convolution ------------------------------------------------------------------------------------ */
+/* ---- a convolution ------------------------------------------------------------------------------------- */
 
 typedef struct {
     ConvShape shape;
@@ -103,7 +103,7 @@ static void case_measure(Case *c, int face) {
     if (rate > c->best[face]) c->best[face] = rate;
 }
 
-/* ---- the table ---------------------------------------------------------------------------------------- */
+/* ---- the table ----------------------------------------------------------------------------------------- */
 
 static void print_case(const Case *c, int target, double gemm_rate) {
     const ConvShape *s = &c->shape;

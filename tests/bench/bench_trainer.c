@@ -26,7 +26,7 @@ static void check(Status status, const Error *error) {
     exit(1);
 }
 
-/* ---- the networks ----------------------------------------------------------------------------------- */
+/* ---- the networks -------------------------------------------------------------------------------------- */
 
 typedef struct {
     Graph *graph;
@@ -84,7 +84,7 @@ static Node *discriminator(Net *net, Node *x) {
     return graph_conv(net->graph, x, parameter(net, shape_of(4, 4, SIZES[3], 1)), 1, 0);
 }
 
-/* ---- the model -------------------------------------------------------------------------------------- */
+/* ---- the model ----------------------------------------------------------------------------------------- */
 
 typedef struct {
     Layout *layout;
@@ -198,7 +198,7 @@ static Member member_new_of(const Model *model) {
     return member;
 }
 
-/* ---- bare ------------------------------------------------------------------------------------------- */
+/* ---- bare ---------------------------------------------------------------------------------------------- */
 
 static void bare_update(const Model *model, State *state, Workspace *space, int p, int64_t step) {
     static const char *const GROUPS[] = {"D", "G"};
@@ -221,7 +221,7 @@ static void bare_step(const Model *model, State *state, Workspace *space, const 
     for (int p = 0; p < 2; p++) bare_update(model, state, space, p, step);
 }
 
-/* ---- timing ----------------------------------------------------------------------------------------- */
+/* ---- timing -------------------------------------------------------------------------------------------- */
 
 static int compare(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;

@@ -35,7 +35,7 @@ static Dataset *open_kind(DataKind kind, DataSplit split) {
     return open_ok(&options);
 }
 
-/* ---- samples ---------------------------------------------------------------------------------------- */
+/* ---- samples ------------------------------------------------------------------------------------------- */
 
 static void test_mnist_is_padded_unless_told(void **state) {
     (void)state;
@@ -106,7 +106,7 @@ static void test_splits_have_nothing_in_common(void **state) {
     dataset_free(test);
 }
 
-/* ---- batches ---------------------------------------------------------------------------------------- */
+/* ---- batches ------------------------------------------------------------------------------------------- */
 
 /* Which of the made images a sample is: their first pixels differ. */
 static int64_t which(const Dataset *set, const real *sample) {
@@ -192,7 +192,7 @@ static void test_flips(void **state) {
     dataset_free(flipped);
 }
 
-/* ---- drawn kinds ------------------------------------------------------------------------------------ */
+/* ---- drawn kinds --------------------------------------------------------------------------------------- */
 
 static void test_training_digits_never_end(void **state) {
     (void)state;
@@ -305,7 +305,7 @@ static void test_ring_and_grid(void **state) {
     dataset_free(grid);
 }
 
-/* ---- classes and parts ------------------------------------------------------------------------------ */
+/* ---- classes and parts --------------------------------------------------------------------------------- */
 
 static void test_chosen_classes(void **state) {
     (void)state;
@@ -416,7 +416,7 @@ static void test_lopsided_is_noticed(void **state) {
     dataset_free(uneven);
 }
 
-/* ---- options ---------------------------------------------------------------------------------------- */
+/* ---- options ------------------------------------------------------------------------------------------- */
 
 static void test_kinds_have_names(void **state) {
     (void)state;

@@ -31,7 +31,7 @@ static uint8_t *gzipped(const uint8_t *bytes, size_t size, size_t *packed) {
     return out;
 }
 
-/* ---- IDX -------------------------------------------------------------------------------------------- */
+/* ---- IDX ----------------------------------------------------------------------------------------------- */
 
 static void test_idx_plain_and_zipped(void **state) {
     (void)state;
@@ -118,7 +118,7 @@ static void test_idx_lies_and_damage(void **state) {
     free(bytes);
 }
 
-/* ---- CIFAR-10 --------------------------------------------------------------------------------------- */
+/* ---- CIFAR-10 ------------------------------------------------------------------------------------------ */
 
 static void test_cifar_records(void **state) {
     (void)state;
@@ -154,7 +154,7 @@ static void test_cifar_records(void **state) {
     free(bytes);
 }
 
-/* ---- where files are looked for --------------------------------------------------------------------- */
+/* ---- where files are looked for ------------------------------------------------------------------------ */
 
 /* Runs in a folder of its own, with the environment's places empty. */
 static int places_up(void **state) {
@@ -290,7 +290,7 @@ static void test_no_regular_file(void **state) {
     ASSERT_SAYS(&error, STATUS_IO, "something else");
 }
 
-/* ---- sums ------------------------------------------------------------------------------------------- */
+/* ---- sums ---------------------------------------------------------------------------------------------- */
 
 static void test_sums(void **state) {
     const DataFile sha = {"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", false};
@@ -335,7 +335,7 @@ static void test_downloads_are_complete(void **state) {
     assert_null(data_download(DATA_FOLDER));
 }
 
-/* ---- the real files --------------------------------------------------------------------------------- */
+/* ---- the real files ------------------------------------------------------------------------------------ */
 
 static const char *given_data; /* BROOD_DATA as the tests were started with */
 

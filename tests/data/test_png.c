@@ -9,7 +9,7 @@
 
 #include "gan/data/image.h"
 
-/* ---- PNG files of every kind, made by libpng itself ------------------------------------------------- */
+/* ---- PNG files of every kind, made by libpng itself ---------------------------------------------------- */
 
 typedef struct {
     int width, height, depth, color; /* color: libpng's */
@@ -143,7 +143,7 @@ static void test_interlaced(void **state) {
                    1, pixels);
 }
 
-/* ---- damage ----------------------------------------------------------------------------------------- */
+/* ---- damage -------------------------------------------------------------------------------------------- */
 
 static void test_cut_off_anywhere(void **state) {
     (void)state;
@@ -198,7 +198,7 @@ static void test_lying_sizes(void **state) {
     free(png.bytes);
 }
 
-/* ---- writing ---------------------------------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------------------------------------- */
 
 static Image striped(int64_t height, int64_t width, int64_t channels) {
     Image image;
@@ -284,7 +284,7 @@ static void test_places_that_cannot_be_written(void **state) {
     image_free(&image);
 }
 
-/* ---- numbers ---------------------------------------------------------------------------------------- */
+/* ---- numbers ------------------------------------------------------------------------------------------- */
 
 static void test_bytes_and_reals(void **state) {
     (void)state;
@@ -321,7 +321,7 @@ static void test_resizing_is_the_mean_of_areas(void **state) {
     assert_memory_equal(out, ((uint8_t[]){50, 20, 30}), 3);
 }
 
-/* ---- sheets ----------------------------------------------------------------------------------------- */
+/* ---- sheets -------------------------------------------------------------------------------------------- */
 
 static void test_grid_puts_tiles_in_rows(void **state) {
     (void)state;

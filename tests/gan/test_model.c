@@ -14,8 +14,7 @@
 
 enum { BATCH = 4, WIDTH = 2, SAMPLES = 8, STEPS = 4 };
 
-/* ---- the model
- * --------------------------------------------------------------------------------------------- */
+/* ---- the model ----------------------------------------------------------------------------------------- */
 
 /* G's images. In training by the batch's own statistics, of which running ones are kept where `draft` is G's;
  * in sampling scaled by the running ones. */
@@ -167,8 +166,7 @@ static bool states_differ(const Member *a, const Member *b) {
     return memcmp(a->state.data, b->state.data, layout_numbers(a->state.layout) * sizeof(real)) != 0;
 }
 
-/* ---- training
- * ---------------------------------------------------------------------------------------------- */
+/* ---- training ------------------------------------------------------------------------------------------ */
 
 static void test_slots_diverge(void **unused) {
     (void)unused;
@@ -327,8 +325,7 @@ static void test_data(void **unused) {
     fixture_free(&fixture);
 }
 
-/* ---- sampling
- * ---------------------------------------------------------------------------------------------- */
+/* ---- sampling ------------------------------------------------------------------------------------------ */
 
 enum { SHOWN = 3 * SAMPLES + 5, NUMBERS = NET_SIZE * NET_SIZE };
 

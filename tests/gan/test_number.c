@@ -27,7 +27,7 @@ static Number span(NumberKind kind, double from, double to, double steps) {
     return (Number){.kind = kind, .from = from, .to = to, .steps = steps};
 }
 
-/* ---- values ----------------------------------------------------------------------------------------- */
+/* ---- values -------------------------------------------------------------------------------------------- */
 
 static void test_constant(void **state) {
     (void)state;
@@ -116,7 +116,7 @@ static void test_warmup(void **state) {
     assert_true(number_at(&outer, (double[]){0.7}, 4) == 0.7);
 }
 
-/* ---- refusals --------------------------------------------------------------------------------------- */
+/* ---- refusals ------------------------------------------------------------------------------------------ */
 
 static void check_refused(Number number, const char *part) {
     Error error;

@@ -37,7 +37,7 @@ static int restore_level(void **state) {
     return 0;
 }
 
-/* ---- the problem: also in optimizer_golden.py --------------------------------------------------------- */
+/* ---- the problem: also in optimizer_golden.py ---------------------------------------------------------- */
 static double problem_start(size_t i) {
     return (double)((i * 37 + 11) % 101) / 50 - 1;
 }
@@ -98,7 +98,7 @@ static OptimizerSettings rich_settings(OptimizerKind kind) {
                                .nesterov = kind == OPTIMIZER_SGD};
 }
 
-/* ---- PyTorch ------------------------------------------------------------------------------------------ */
+/* ---- PyTorch ------------------------------------------------------------------------------------------- */
 static void test_ten_steps_as_pytorch(void **state) {
     (void)state;
     IsaLevel best = isa_level();
@@ -119,7 +119,7 @@ static void test_ten_steps_as_pytorch(void **state) {
     }
 }
 
-/* ---- the formulas, one number at a time, in double ---------------------------------------------------- */
+/* ---- the formulas, one number at a time, in double ----------------------------------------------------- */
 typedef struct {
     double p, m, v;
 } Reference;
@@ -221,7 +221,7 @@ static void test_levels_give_the_same_bits(void **state) {
     }
 }
 
-/* ---- clipping ----------------------------------------------------------------------------------------- */
+/* ---- clipping ------------------------------------------------------------------------------------------ */
 /* The same as a step with a gradient scaled by hand; the norm that is told is the one before. */
 static void test_clipping_scales_the_gradient(void **state) {
     (void)state;
@@ -284,7 +284,7 @@ static void test_clipping_tames_large_gradients(void **state) {
     player_free(&player);
 }
 
-/* ---- what PBT relies on ------------------------------------------------------------------------------- */
+/* ---- what PBT relies on -------------------------------------------------------------------------------- */
 static void test_weight_decay_is_decoupled(void **state) {
     (void)state;
     for (int kind = 0; kind < OPTIMIZER_KINDS; kind++) {
@@ -363,7 +363,7 @@ static void test_nan_and_infinity_are_seen(void **state) {
     }
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------------------------------------- */
 /* Pages between two that cannot be touched. */
 typedef struct {
     char *base;
@@ -414,7 +414,7 @@ static void test_nothing_beyond_count_is_touched(void **state) {
     fence_free(v);
 }
 
-/* ---- settings ----------------------------------------------------------------------------------------- */
+/* ---- settings ------------------------------------------------------------------------------------------ */
 static void test_usual_settings(void **state) {
     (void)state;
     Error error;

@@ -5,7 +5,7 @@
 
 #include "tests/support/rig.h"
 
-/* ---- a game of two numbers -------------------------------------------------------------------------- */
+/* ---- a game of two numbers ----------------------------------------------------------------------------- */
 
 /* D's slope psi and G's point theta: D's loss theta·psi + first·psi²/2, or ten times the penalty where
  * `penalized`; G's loss −theta·psi. */
@@ -120,7 +120,7 @@ static void test_repeats(void **state) {
     game_free(&game);
 }
 
-/* ---- live numbers ----------------------------------------------------------------------------------- */
+/* ---- live numbers -------------------------------------------------------------------------------------- */
 
 /* What changes between two steps is what the very next one uses. */
 static void test_live_hypers(void **state) {
@@ -318,7 +318,7 @@ static void test_weight_clip(void **state) {
     game_free(&game);
 }
 
-/* ---- lazy penalties, and the signals they bring ----------------------------------------------------- */
+/* ---- lazy penalties, and the signals they bring -------------------------------------------------------- */
 
 static void check_lazy(bool simultaneous) {
     enum { EVERY = 3, STEPS = 11 };
@@ -409,8 +409,7 @@ static void test_not_finite(void **state) {
     game_free(&game);
 }
 
-/* ---- refusals
- * ----------------------------------------------------------------------------------------------- */
+/* ---- refusals ------------------------------------------------------------------------------------------ */
 
 static const char *const CLASSES[5] = {"a", "b", "c", "d", "e"};
 static const Dataset LABELLED = {

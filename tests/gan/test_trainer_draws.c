@@ -5,7 +5,7 @@
 
 #include "tests/support/rig.h"
 
-/* ---- random numbers --------------------------------------------------------------------------------- */
+/* ---- random numbers ------------------------------------------------------------------------------------ */
 
 enum { HISTORY = 64 };
 
@@ -112,7 +112,7 @@ static void test_streams_are_the_slots(void **state) {
     game_free(&game);
 }
 
-/* ---- images that are used twice ------------------------------------------------------------ */
+/* ---- images that are used twice ------------------------------------------------------------------------ */
 
 /* G's image is theta + z. D's loss is psi·fake, G's −psi·fake; both remember the image, its label, and psi.
  */
@@ -237,8 +237,7 @@ static void test_reuse_refused(void **state) {
     game_free(&game);
 }
 
-/* ---- the moving average
- * ------------------------------------------------------------------------------------ */
+/* ---- the moving average -------------------------------------------------------------------------------- */
 
 /* G's weight moves by −1 a step; its statistic is the weight's square. */
 static Game average_game(void) {

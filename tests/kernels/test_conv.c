@@ -20,7 +20,7 @@ static const double TOLERANCE = 1e-12;
 static const double TOLERANCE = 1e-5;
 #endif
 
-/* ---- tensors ------------------------------------------------------------------------------------------ */
+/* ---- tensors ------------------------------------------------------------------------------------------- */
 
 typedef struct {
     size_t count;
@@ -54,7 +54,7 @@ static double dot(const real *a, const real *b, size_t count) {
     return sum;
 }
 
-/* ---- the reference ------------------------------------------------------------------------------------ */
+/* ---- the reference ------------------------------------------------------------------------------------- */
 
 static size_t x_count(const ConvShape *s) {
     return (size_t)(s->batch * s->x_height * s->x_width * s->x_channels);
@@ -99,7 +99,7 @@ static double *reference(const ConvShape *s, ConvFace face, const real *x, const
     return result;
 }
 
-/* ---- running a face ----------------------------------------------------------------------------------- */
+/* ---- running a face ------------------------------------------------------------------------------------ */
 
 enum { GUARD = 64 };
 static const real GUARD_VALUE = (real)12345.75;
@@ -203,7 +203,7 @@ static void check(const ConvShape *s, uint64_t *seed) {
     case_free(&c);
 }
 
-/* ---- geometries --------------------------------------------------------------------------------------- */
+/* ---- geometries ---------------------------------------------------------------------------------------- */
 
 static ConvShape shape_of(int64_t batch, int64_t x_height, int64_t x_width, int64_t x_channels,
                           int64_t y_channels, int64_t kernel_height, int64_t kernel_width, int64_t stride,
@@ -239,7 +239,7 @@ static ConvShape random_shape(uint64_t *seed) {
                     CHANNELS[random_between(seed, 0, last)], kernel_height, kernel_width, stride, pad);
 }
 
-/* ---- tests -------------------------------------------------------------------------------------------- */
+/* ---- tests --------------------------------------------------------------------------------------------- */
 
 static void test_random_geometries(void **state) {
     (void)state;

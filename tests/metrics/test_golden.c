@@ -36,7 +36,7 @@ static void test_inputs(void **state) {
     assert_near(y_sum, 35.1826175505, 1e-11);
 }
 
-/* ---- classifier score ---- */
+/* ---- classifier score ---------------------------------------------------------------------------------- */
 
 static ClassifierScore score(const double *logits, size_t rows, size_t classes, size_t splits) {
     ClassifierScore out;
@@ -101,7 +101,7 @@ static void test_splits_of_sines(void **state) {
     assert_near(score(logits, 50, 10, 5).deviation, 0.0189981719404284, 1e-10);
 }
 
-/* ---- Fréchet distance ---- */
+/* ---- Fréchet distance ---------------------------------------------------------------------------------- */
 
 static void test_frechet_of_pairs(void **state) {
     (void)state;
@@ -153,7 +153,7 @@ static void test_frechet_of_sines(void **state) {
     assert_near(out.distance, 0.452777065117, 1e-10);
 }
 
-/* ---- kernel distance ---- */
+/* ---- kernel distance ----------------------------------------------------------------------------------- */
 
 static double kernel(Matrix x, Matrix y, bool biased) {
     KernelDistance out;
@@ -170,7 +170,7 @@ static void test_kernel(void **state) {
     assert_near(kernel(sines(x), cosines(y), true), 0.312263293127, 1e-10);
 }
 
-/* ---- precision, recall, density, coverage ---- */
+/* ---- precision, recall, density, coverage -------------------------------------------------------------- */
 
 static void assert_prdc(Matrix reals, Matrix fakes, size_t k, PrdcTies ties, double precision, double recall,
                         double density, double coverage) {
@@ -209,7 +209,7 @@ static void test_prdc_of_sines(void **state) {
     assert_prdc((Matrix){x, ROWS, COLUMNS}, (Matrix){y, ROWS, COLUMNS}, 3, PRDC_TIES_OUT, 1, 1, 1, 1);
 }
 
-/* ---- modes ---- */
+/* ---- modes --------------------------------------------------------------------------------------------- */
 
 static void test_modes_tenth(void **state) {
     (void)state;
@@ -272,7 +272,7 @@ static void test_modes_stacked(void **state) {
     assert_memory_equal(mode, expected, sizeof mode);
 }
 
-/* ---- histogram ---- */
+/* ---- histogram ----------------------------------------------------------------------------------------- */
 
 static void test_histogram(void **state) {
     (void)state;
@@ -292,7 +292,7 @@ static void test_histogram(void **state) {
     assert_near(out.total_variation, .5, 1e-14);
 }
 
-/* ---- memorization ---- */
+/* ---- memorization -------------------------------------------------------------------------------------- */
 
 static void test_memorization(void **state) {
     (void)state;

@@ -67,7 +67,7 @@ static void assert_same_prdc(Prdc a, Prdc b) {
     assert_near(a.coverage, b.coverage, 0);
 }
 
-/* ---- order of rows ---- */
+/* ---- order of rows ------------------------------------------------------------------------------------- */
 
 static void test_order_of_rows(void **state) {
     (void)state;
@@ -85,7 +85,7 @@ static void test_order_of_rows(void **state) {
     memory_free(sets);
 }
 
-/* ---- symmetry ---- */
+/* ---- symmetry ------------------------------------------------------------------------------------------ */
 
 static void test_symmetry(void **state) {
     (void)state;
@@ -98,7 +98,7 @@ static void test_symmetry(void **state) {
     }
 }
 
-/* ---- identical sets ---- */
+/* ---- identical sets ------------------------------------------------------------------------------------ */
 
 static void test_identical_sets(void **state) {
     (void)state;
@@ -139,7 +139,7 @@ static void test_constant_sets(void **state) {
     memory_free(sets);
 }
 
-/* ---- noise ---- */
+/* ---- noise --------------------------------------------------------------------------------------------- */
 
 static void test_noise_is_worse(void **state) {
     (void)state;
@@ -165,7 +165,7 @@ static void test_noise_is_worse(void **state) {
     memory_free(sets);
 }
 
-/* ---- chunks ---- */
+/* ---- chunks -------------------------------------------------------------------------------------------- */
 
 static void test_predictions_in_chunks(void **state) {
     (void)state;
@@ -283,7 +283,7 @@ static void test_memorization_in_chunks(void **state) {
     memory_free(sets);
 }
 
-/* ---- offsets ---- */
+/* ---- offsets ------------------------------------------------------------------------------------------- */
 
 /* Multiples of 2^-10 that stay so with an offset of 2^30: not a digit of the input is lost. */
 static void test_offset(void **state) {
@@ -305,7 +305,7 @@ static void test_offset(void **state) {
     memory_free(sets);
 }
 
-/* ---- instruction sets ---- */
+/* ---- instruction sets ---------------------------------------------------------------------------------- */
 
 static void test_instruction_sets(void **state) {
     (void)state;
@@ -335,7 +335,7 @@ static void test_kept_radii(void **state) {
     memory_free(sets);
 }
 
-/* ---- kernel subsets ---- */
+/* ---- kernel subsets ------------------------------------------------------------------------------------ */
 
 static void test_kernel_subsets(void **state) {
     (void)state;
@@ -377,7 +377,7 @@ static void test_kernel_subsets_are_drawn(void **state) {
     memory_free(sets);
 }
 
-/* ---- bootstrap ---- */
+/* ---- bootstrap ----------------------------------------------------------------------------------------- */
 
 static void test_bootstrap(void **state) {
     (void)state;
@@ -404,7 +404,7 @@ static void test_bootstrap(void **state) {
     assert_true(inside > SETS * 9 / 10);
 }
 
-/* ---- Fréchet distance: bias, file ---- */
+/* ---- Fréchet distance: bias, file ---------------------------------------------------------------------- */
 
 static void test_frechet_bias(void **state) {
     (void)state;
