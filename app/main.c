@@ -29,7 +29,7 @@ typedef struct {
     const char *details;
 } Command;
 
-static AppCommandRun help_command, lua_command, lua_stubs_command;
+static AppCommandRun help_command, lua_command, lua_types_command;
 
 static const CommandOption RUN_OPTIONS[] = {
     {"from", 0, "RUN", "start with the state of another run of the same networks, or with a state file"},
@@ -96,10 +96,11 @@ static const Command COMMANDS[] = {
      "looks\n"
      "beside the script, along package.path (empty unless the script sets it), then in Brood's own library.\n"
      "FILE may be - for standard input. An error in the script ends the program with exit code 1."},
-    {"lua-stubs", "", "print the Lua functions as a stub file for the Lua language server", 0, 0, NULL,
-     lua_stubs_command, NULL,
+    {"lua-types", "",
+     "print the types of all Lua functions, as a definition file for the Lua language server", 0, 0, NULL,
+     lua_types_command, NULL,
      "Put the output where your editor's language server looks for libraries:\n"
-     "  brood lua-stubs > brood-graph.lua"},
+     "  brood lua-types > brood-graph.lua"},
     {"doctor", "", "show what the program is built of and what this machine offers", 0, 0, NULL,
      doctor_command, NULL, NULL},
     {"help", "[COMMAND]", "show this help, or a command's", 0, 1, NULL, help_command, NULL, NULL},
@@ -196,9 +197,9 @@ static int lua_command(const AppOptions *options, int argc, char **argv) {
     return script_main(options->scripts, argc - 1, argv + 1) ? EXIT_FINE : EXIT_FAILED;
 }
 
-static int lua_stubs_command(const AppOptions *options, int argc, char **argv) {
+static int lua_types_command(const AppOptions *options, int argc, char **argv) {
     (void)options, (void)argc, (void)argv;
-    binding_print_stubs();
+    binding_print_types();
     return EXIT_FINE;
 }
 

@@ -93,7 +93,7 @@ void binding_preload(lua_State *L, const BindingModule *module) {
     lua_pop(L, 1);
 }
 
-/* ---- stubs --------------------------------------------------------------------------------------------- */
+/* ---- types --------------------------------------------------------------------------------------------- */
 
 static void print_function(const BindingFunction *function, const char *self) {
     const char *signature = function->signature + 1; /* after the bracket */
@@ -114,7 +114,7 @@ static void print_module(const BindingModule *module) {
     printf("local module = {}\nreturn module\n\n");
 }
 
-void binding_print_stubs(void) {
+void binding_print_types(void) {
     for (size_t i = 0; binding_modules[i]; i++) print_module(binding_modules[i]);
 }
 

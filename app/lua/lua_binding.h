@@ -10,7 +10,7 @@
 #include "base/real.h"
 #include "gan/graph/shape.h"
 
-/* ---- descriptions: what Lua sees, and what `brood lua-stubs` prints ------------------------------------ */
+/* ---- descriptions: what Lua sees, and what `brood lua-types` prints ------------------------------------ */
 
 typedef struct {
     const char *name;      /* NULL ends a table */
@@ -20,9 +20,9 @@ typedef struct {
 } BindingFunction;
 
 typedef struct {
-    const char *name; /* "brood.Tensor": the metatable's name and the type's in stubs */
+    const char *name; /* "brood.Tensor": the metatable's name and the type's in the definition file */
     const char *doc;
-    const char *operators; /* stub lines for overloaded operators; NULL: none */
+    const char *operators; /* lines of the definition file for overloaded operators; NULL: none */
     const BindingFunction *methods;
     const luaL_Reg *metamethods;
 } BindingClass;

@@ -37,11 +37,11 @@ class Commands(Case):
         for arguments in (["--help"], ["-h"], ["help"]):
             done = brood(*arguments)
             self.assertEqual((done.returncode, done.stderr), (FINE, ""))
-            for word in ("Usage: brood", "lua ", "doctor ", "lua-stubs ", "--scripts", "Exit codes:"):
+            for word in ("Usage: brood", "lua ", "doctor ", "lua-types ", "--scripts", "Exit codes:"):
                 self.assertIn(word, done.stdout)
 
     def test_help_of_a_command(self):
-        for command in ("lua", "lua-stubs", "doctor", "help"):
+        for command in ("lua", "lua-types", "doctor", "help"):
             texts = set()
             for arguments in (["help", command], [command, "--help"], [command, "-h"]):
                 done = brood(*arguments)
@@ -66,7 +66,7 @@ class Commands(Case):
         done = brood("dcotor")
         self.assertEqual((done.returncode, done.stdout), (USAGE, ""))
         self.assertEqual(done.stderr, "brood: there is no command 'dcotor': did you mean 'doctor'?\n")
-        self.assertIn("did you mean 'lua-stubs'?", brood("help", "luastubs").stderr)
+        self.assertIn("did you mean 'lua-types'?", brood("help", "luatypes").stderr)
         done = brood("something")
         self.assertEqual(done.returncode, USAGE)
         self.assertIn("`brood --help` lists them", done.stderr)
@@ -280,9 +280,9 @@ class Modules(Case):
         self.assertIn("script.lua:3: bad layer", done.stderr)
 
 
-class Stubs(Case):
+class Types(Case):
     def test_they_are_lua_and_name_everything(self):
-        done = brood("lua-stubs")
+        done = brood("lua-types")
         self.assertEqual((done.returncode, done.stderr), (FINE, ""))
         for word in ("---@meta brood.graph", "---@class brood.Tensor", "---@field conv fun(x: brood.Tensor",
                      "---@field run fun(self: brood.Program, inputs?",
