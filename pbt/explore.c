@@ -1,7 +1,7 @@
 #include <math.h>
 
 #include "base/random.h"
-#include "pbt/space.h"
+#include "pbt/population.h"
 
 PbtExplore pbt_explore_default(void) {
     return (PbtExplore){.kind = PBT_EXPLORE_RULE, .factors = {0.8, 1.25}, .factor_count = 2, .chance = 1};

@@ -4,7 +4,6 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "pbt/population.h"
-#include "pbt/space.h"
 
 /* ---- company ------------------------------------------------------------------------------------------- */
 

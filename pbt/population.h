@@ -152,4 +152,14 @@ Status synchronous_rounds(PbtRun *run, int64_t rounds, PbtEnd *end, Error *error
 Status asynchronous_rounds(PbtRun *run, int64_t rounds, PbtEnd *end, Error *error);
 Status asynchronous_recall(PbtRun *run, Error *error); /* what members had published, on resuming */
 
+/* ---- space.c ------------------------------------------------------------------------------------------- */
+
+/* Whether explore may change it. */
+bool space_explorable(const PbtHyper *hyper);
+/* From the prior: the same for the same (key, counter, index). */
+double space_draw(const PbtHyper *hyper, uint64_t key, uint64_t counter, uint64_t index);
+/* `value` after a walk of ln `factor` on the hyperparameter's axis; `fraction`, even in [0, 1), decides how
+ * an integer is rounded. */
+double space_walk(const PbtHyper *hyper, double value, double factor, double fraction);
+
 #endif

@@ -125,9 +125,8 @@ static Status read_members(Store *store, const PbtRun *run, sqlite3_stmt *rows, 
                            Standing **standings, size_t *count, Error *error) {
     size_t room = 0;
     bool more = true;
-    Status status = STATUS_OK;
     for (;;) {
-        status = store_next(store, rows, &more, error);
+        Status status = store_next(store, rows, &more, error);
         if (status || !more) return status;
         if (!memory_grow((void **)standings, *count, &room, sizeof **standings))
             return error_no_memory(error, "members");

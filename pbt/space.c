@@ -1,4 +1,4 @@
-#include "pbt/space.h"
+#include "pbt/population.h"
 
 #include <math.h>
 #include <stdlib.h>

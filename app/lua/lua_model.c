@@ -35,10 +35,6 @@ static ModelBox *box_check(lua_State *L, int index, const char *what) {
     return box;
 }
 
-Model *model_check(lua_State *L, int index, const char *what) {
-    return &box_check(L, index, what)->model;
-}
-
 static void raise_status(lua_State *L, Status status, const Error *error) {
     if (status != STATUS_OK) script_error(L, "%s", error->message);
 }

@@ -10,7 +10,4 @@
 
 extern const BindingModule binding_model;
 
-/* The open model at `index`; Lua owns it. */
-Model *model_check(lua_State *L, int index, const char *what);
-
 #endif

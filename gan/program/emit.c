@@ -8,7 +8,6 @@ typedef enum { REGISTER_TILE, REGISTER_HELD, REGISTER_INPUT, REGISTER_STORE } Re
 
 typedef struct {
     Schedule *schedule;
-    const Group *group;
     Loop *loop;
     size_t instruction_room, input_room, store_room, sum_room;
     int *reg_of;                        /* by node id: its register, or −1 */
@@ -342,7 +341,7 @@ static void lay_out_scratch(Loop *loop) {
 
 Loop *emit_loop(Schedule *schedule, const Group *group) {
     size_t nodes = (size_t)graph_node_count(schedule->graph);
-    Emitter e = {.schedule = schedule, .group = group};
+    Emitter e = {.schedule = schedule};
     e.loop = memory_new(1, sizeof(Loop));
     e.reg_of = memory_new(nodes, sizeof(int));
     e.failed = !e.loop || !e.reg_of;

@@ -18,11 +18,13 @@
 #include "gan/program/program.h"
 
 enum {
-    LOOP_TILE = 1024, /* numbers that an instruction handles at a time: a dozen tiles fit in the L1 cache */
-    LOOP_REGISTERS = 160, /* values alive in one loop, and more than its body can have */
-    BODY_LIMIT = 40,      /* nodes computed on the way to one root */
-    SHARED_LIMIT = 12,    /* the same for a node that several roots need: beyond it, storing is cheaper */
-    GROUP_LIMIT = 64      /* nodes in one loop */
+    LOOP_TILE = 1024,  /* numbers that an instruction handles at a time: a dozen tiles fit in the L1 cache */
+    BODY_LIMIT = 40,   /* nodes computed on the way to an argument of a root */
+    SHARED_LIMIT = 12, /* the same for a node that several roots need: beyond it, storing is cheaper */
+    GROUP_LIMIT = 64,  /* nodes in a loop of several roots */
+    /* A root's two arguments can each take BODY_LIMIT nodes, which with it read one value more than they are;
+       and a result may be copied. */
+    LOOP_REGISTERS = 4 * BODY_LIMIT + 4
 };
 
 /* ---- places -------------------------------------------------------------------------------------------- */

@@ -23,6 +23,21 @@ function Running.test_the_documented_example()
     lu.assertEquals(#out.gw:flat(), 768)
 end
 
+-- As many values as a loop can be asked to hold at once, and sums of sums that need several loops.
+function Running.test_long_sums()
+    local function chain(g, from, terms)
+        local y = g:input("x" .. from, { 8 })
+        for i = 1, terms do y = y + g:input("x" .. from + i, { 8 }) end
+        return y
+    end
+    for terms = 37, 44 do
+        local g = graph.new()
+        local p, inputs = g:compile { y = chain(g, 0, terms) + chain(g, 100, terms) }, {}
+        for name in pairs(p:inputs()) do inputs[name] = graph.value({ 8 }, 1) end
+        lu.assertEquals(p:run(inputs).y:flat(), count(8, function() return 2.0 * (terms + 1) end))
+    end
+end
+
 function Running.test_values()
     local g = graph.new()
     local x = g:input("x", { 2, 2 })

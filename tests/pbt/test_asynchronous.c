@@ -3,7 +3,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include "tests/pbt/toy.h"
+#include "tests/pbt/toy_run.h"
 
 enum { MEMBERS = 6, ROUNDS = 10 };
 

@@ -1,6 +1,6 @@
 /* Every allocation of a run is refused in turn: nothing crashes, nothing leaks, and what is refused is told.
  * Members that cannot be made are failed members, so a run may also get along. */
-#include "tests/pbt/toy.h"
+#include "tests/pbt/toy_run.h"
 #include "tests/support/alloc.h"
 
 static Status in_a_circle(void *context, int64_t token, const PbtView *members, size_t count, size_t me,

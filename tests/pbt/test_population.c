@@ -1,7 +1,7 @@
 /* Synchronous populations: the same for any number of workers, what controls copy, what failures do, what a
  * schedule may do. */
 #include "base/random.h"
-#include "tests/pbt/toy.h"
+#include "tests/pbt/toy_run.h"
 
 static PbtRun *begin(const PbtOptions *options) {
     PbtRun *run;

@@ -1,6 +1,6 @@
 /* Search spaces: what is refused, what is drawn; and explore: that nothing leaves its bounds, and nothing
  * drifts. */
-#include "tests/pbt/toy.h"
+#include "tests/pbt/toy_run.h"
 
 /* ---- refusals ------------------------------------------------------------------------------------------ */
 

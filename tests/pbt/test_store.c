@@ -7,7 +7,9 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#include "tests/pbt/toy.h"
+#include "tests/pbt/toy_run.h"
+
+#include <dirent.h>
 
 enum { MEMBERS = 6, ROUNDS = 12 };
 

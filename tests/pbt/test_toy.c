@@ -1,7 +1,7 @@
 /* The paper's toy (figure 2), through all of the population code: two members that start at (0.9, 0.9) with h
  * = (1, 0) and (0, 1), 200 steps at rate 0.01, every 4 of which the weaker copies the better and adds N(0,
  * 0.1) to h, h >= 0. Means of the best score over 200 seeds. */
-#include "tests/pbt/toy.h"
+#include "tests/pbt/toy_run.h"
 
 enum { SEEDS = 200, ROUNDS = 50 };
 

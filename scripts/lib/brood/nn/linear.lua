@@ -22,16 +22,18 @@ nn.linear = layer.define("nn.linear", {
     return with_bias(self, graph.matmul(x, w), ctx)
 end)
 
--- Convolution: (n, h, w, c) → (n, (h + 2 pad - kernel) / stride + 1, ..., out); the division is rounded down.
--- Weights (kernel, kernel, c, out).
-nn.conv = layer.define("nn.conv", {
+local CONVOLUTION = {
     out = layer.size(),
     kernel = layer.size(),
     stride = layer.size(1),
     pad = layer.size(0, 0),
     bias = layer.flag(true),
     init = layer.init,
-}, function(self, x, ctx)
+}
+
+-- Convolution: (n, h, w, c) → (n, (h + 2 pad - kernel) / stride + 1, ..., out); the division is rounded down.
+-- Weights (kernel, kernel, c, out).
+nn.conv = layer.define("nn.conv", CONVOLUTION, function(self, x, ctx)
     local _, height, width, channels = ctx:images(x)
     local kernel, area = self.kernel, self.kernel ^ 2
     if math.min(height, width) + 2 * self.pad < kernel then
@@ -44,14 +46,7 @@ end)
 
 -- Transposed convolution, the adjoint of conv: (n, h, w, c) → (n, (h - 1) stride - 2 pad + kernel, ..., out).
 -- Weights (kernel, kernel, out, c).
-nn.upconv = layer.define("nn.upconv", {
-    out = layer.size(),
-    kernel = layer.size(),
-    stride = layer.size(1),
-    pad = layer.size(0, 0),
-    bias = layer.flag(true),
-    init = layer.init,
-}, function(self, x, ctx)
+nn.upconv = layer.define("nn.upconv", CONVOLUTION, function(self, x, ctx)
     local _, height, width, channels = ctx:images(x)
     local kernel, area = self.kernel, self.kernel ^ 2
     local function grown(size) return (size - 1) * self.stride - 2 * self.pad + kernel end
