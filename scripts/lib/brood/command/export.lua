@@ -1,16 +1,18 @@
--- brood export RUN --csv|--json [--ledger]: every number that script and seed determine, in a fixed order, on standard
--- output: two exports of equal runs are equal byte for byte. With --ledger also what they do not determine.
+-- brood export RUN --csv|--json [--ledger]: every number that script and seed determine, in a fixed order, on
+-- standard output: two exports of equal runs are equal byte for byte. With --ledger also what they do not determine.
 local command = require "brood.command"
 local record = require "brood.record"
 
 -- The tables of a store in their order; each is in the JSON document even when it is empty.
-local TABLES = { "fact", "round", "scored", "reported", "signal", "standing", "value", "event", "pin", "turn", "ledger" }
+local TABLES = {
+    "fact", "round", "scored", "reported", "signal", "standing", "value", "event", "pin", "turn", "ledger",
+}
 
 -- The columns of the CSV, all tables' together: a row leaves empty what its table does not have.
 local COLUMNS = {
-    "round", "slot", "name", "value", "text", "steps", "age", "failed", "pinned", "score", "deviation", "fitness", "state",
-    "report", "parent", "parent_round", "kind", "other", "turn", "interval", "exploit", "explore", "stopped", "training",
-    "scoring", "saving",
+    "round", "slot", "name", "value", "text", "steps", "age", "failed", "pinned", "score", "deviation", "fitness",
+    "state", "report", "parent", "parent_round", "kind", "other", "turn", "interval", "exploit", "explore", "stopped",
+    "training", "scoring", "saving",
 }
 
 -- Seventeen digits give every number back.
@@ -80,7 +82,9 @@ local function json_rows(rows)
     local lines = {}
     for i, row in ipairs(rows) do
         local words = {}
-        for j, column in ipairs(rows.columns) do words[j] = ("%s: %s"):format(json_text(column), json_text(row[column])) end
+        for j, column in ipairs(rows.columns) do
+            words[j] = ("%s: %s"):format(json_text(column), json_text(row[column]))
+        end
         lines[i] = "    {" .. table.concat(words, ", ") .. "}"
     end
     return #lines > 0 and "[\n" .. table.concat(lines, ",\n") .. "\n  ]" or "[]"
