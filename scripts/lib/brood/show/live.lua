@@ -124,7 +124,9 @@ end
 -- With as many words as there is room for.
 local function state_of(self, view, room)
     local brief = room < 2 * STATE
-    if view.failed then return "failed" .. (view.failure and not brief and ": " .. view.failure:gsub("%c", " ") or "") end
+    if view.failed then
+        return "failed" .. (view.failure and not brief and ": " .. view.failure:gsub("%c", " ") or "")
+    end
     if flagged(self, view) then return brief and "too good" or "suspicious: above real images" end
     if view.pinned then return "pinned" end
     if self.resting or self.options.asynchronous then return "" end
