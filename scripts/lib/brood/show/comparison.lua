@@ -41,9 +41,22 @@ local function names_of(runs)
     return sorted_keys(names)
 end
 
+-- The script that was run, without the seed in it; and what the command line changed, but for what is a fact itself.
+local function script_of(run)
+    local file = io.open(run.directory .. "/script.lua", "rb")
+    local script = file and file:read "a" or ""
+    if file then file:close() end
+    local changed = {}
+    for name, value in (run.facts.set or ""):gmatch "([%w_.]+)=([^\n]*)" do
+        local known = run.facts[name] or name == "steps" or name == "rounds"
+        if not known then changed[#changed + 1] = name .. "=" .. value end
+    end
+    return (script:gsub("seed%s*=%s*%d+", "")), table.concat(changed, ", ")
+end
+
 local function signature(run, names)
-    local words = {}
-    for i, name in ipairs(names) do words[i] = name .. "=" .. tostring(run.facts[name]) end
+    local words = { script_of(run) }
+    for _, name in ipairs(names) do words[#words + 1] = name .. "=" .. tostring(run.facts[name]) end
     return table.concat(words, "\n")
 end
 
@@ -54,6 +67,17 @@ local function word_for(name, value)
     if name == "control" and value == "off" then return "PBT" end
     if PLAIN[name] then return value or "-" end
     return ("%s %s"):format((name:gsub("^hyper%.", "")), value or "-")
+end
+
+-- Arms that no fact tells apart differ in their scripts, or in what was changed on the command line.
+local function label_scripts(arms)
+    local count = {}
+    for _, arm in ipairs(arms) do count[arm.label] = (count[arm.label] or 0) + 1 end
+    for _, arm in ipairs(arms) do
+        local _, changed = script_of(arm.runs[1])
+        if changed == "" then changed = "as " .. arm.runs[1].directory end
+        if count[arm.label] > 1 then arm.label = arm.label .. ", " .. changed end
+    end
 end
 
 local function label_arms(arms, names)
@@ -87,6 +111,7 @@ local function make_arms(runs, warnings)
         end
     end
     label_arms(arms, names)
+    label_scripts(arms)
     return arms
 end
 
