@@ -209,6 +209,10 @@ static const Table TABLES[] = {
      "slot",
      false},
     {"reported", "SELECT round, slot, report, value FROM reported ORDER BY round, slot, report", false},
+    {"signal",
+     "SELECT round, slot, fact.value AS name, signal.value AS value FROM signal JOIN fact"
+     " ON fact.name = 'signal.' || signal ORDER BY round, slot, signal",
+     false},
     {"standing",
      "SELECT round, slot, parent, parent_round, steps, age, failed, pinned, score, deviation, state FROM "
      "standing"
