@@ -62,6 +62,22 @@ static const CommandOption SCORE_OPTIONS[] = {
     {"count", 0, "N", "use N images of the folder, at most 10000"},
     {NULL, 0, NULL, NULL}};
 
+static const CommandOption SHOW_OPTIONS[] = {
+    {"schedule", 0, NULL, "print the hyperparameters along its lineage, as a Lua table that can be replayed"},
+    {"member", 0, "N", "of the member that is N at the end, not of the best one there ever was"},
+    {NULL, 0, NULL, NULL}};
+static const CommandOption LINEAGE_OPTIONS[] = {
+    {"member", 0, "N", "only the ancestors of the member that is N at the end, with their hyperparameters"},
+    {"all", 0, NULL, "every branch, also of a large population's those that died out"},
+    {NULL, 0, NULL, NULL}};
+static const CommandOption COMPARE_OPTIONS[] = {
+    {"output", 'o', "FILE", "draw this picture, otherwise compare.png"}, {NULL, 0, NULL, NULL}};
+static const CommandOption EXPORT_OPTIONS[] = {
+    {"csv", 0, NULL, "as one table with a column that names the table of each row"},
+    {"json", 0, NULL, "as one document with a list of rows for each table"},
+    {"ledger", 0, NULL, "also what script and seed do not determine: paths, CPU seconds, resumptions"},
+    {NULL, 0, NULL, NULL}};
+
 static const Command COMMANDS[] = {
     {"run", "SCRIPT [DIRECTORY]", "run an experiment", 1, 2, "brood.command.run", NULL, RUN_OPTIONS,
      "The script returns brood.experiment { ... }. What becomes of it is kept in the directory, by default "
@@ -76,6 +92,24 @@ static const Command COMMANDS[] = {
      RESUME_OPTIONS, "RUN is the directory of the run. The script must be what it was when the run began."},
     {"check", "SCRIPT", "build an experiment, and print what it is made of, without training", 1, 1,
      "brood.command.check", NULL, NULL, NULL},
+    {"show", "RUN", "what was run, what came of it, and what it cost", 1, 1, "brood.command.show", NULL,
+     SHOW_OPTIONS,
+     "A script replays a schedule as `replay = require \"winner\"`, after\n"
+     "  brood show RUN --schedule > winner.lua"},
+    {"lineage", "RUN", "who descends from whom, as a tree", 1, 1, "brood.command.lineage", NULL,
+     LINEAGE_OPTIONS, NULL},
+    {"compare", "RUN...", "scores of runs at equal steps", 1, 10000, "brood.command.compare", NULL,
+     COMPARE_OPTIONS,
+     "Runs that differ in nothing but the seed are one arm: its mean and standard deviation are shown, and "
+     "the\n"
+     "differences of arms over the seeds that they share. Scores are those of the member with the best "
+     "selection\n"
+     "score so far."},
+    {"export", "RUN", "print all numbers of a run, in a fixed order", 1, 1, "brood.command.export", NULL,
+     EXPORT_OPTIONS,
+     "Two runs of the same script and seed print the same bytes, whatever the number of workers, and however "
+     "often\n"
+     "they were stopped and resumed."},
     {"grid", "RUN", "draw what a run's generator makes", 1, 1, "brood.command.grid", NULL, GRID_OPTIONS,
      NULL},
     {"weights", "RUN-OR-STATE", "write the averaged generator alone, as a safetensors file", 1, 1,
