@@ -59,7 +59,7 @@ ISA_avx512   := -march=x86-64-v4 -mprefer-vector-width=512
 SIMD_FLAGS   := $(if $(filter release,$(BUILD)),-O3 -funroll-loops) -fno-trapping-math
 
 library := $(plain:%.c=$(obj)/%.o) $(foreach l,$(levels),$(simd:%.c=$(obj)/%.$(l).o))
-app     := $(patsubst %.c,$(obj)/%.o,$(sort $(wildcard app/*.c app/lua/*.c app/lua/*/*.c)))
+app     := $(patsubst %.c,$(obj)/%.o,$(sort $(wildcard app/*.c app/members/*.c app/scoring/*.c app/lua/*.c app/lua/*/*.c)))
 
 .PHONY: all
 all: $(if $(strip $(missing)),missing,$(out)/brood)
