@@ -113,8 +113,9 @@ WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wr
 $(out)/tests/%: $(obj)/tests/%.o $(test_support) $(out)/libbrood.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) $(WRAP) -o $@ $(filter %.o,$^) $(out)/libbrood.a $(LIBS) -lcmocka
-# Tests of the Lua binding are linked with it.
+# Tests of the Lua binding are linked with it, those of kinds of members with these.
 $(filter $(out)/tests/lua/%,$(tests)): $(filter-out %/main.o,$(app)) $(obj)/embedded.o
+$(filter $(out)/tests/members/%,$(tests)): $(filter $(obj)/app/members/% $(obj)/app/scoring/%,$(app))
 
 # Fuzz targets, with a main that replays seeds instead of a fuzzer: what a fuzzer finds becomes a seed.
 fuzz_targets := $(patsubst tests/fuzz/fuzz_%.c,$(out)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
