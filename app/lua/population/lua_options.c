@@ -121,7 +121,8 @@ static const double *read_initial(lua_State *L, int spec, int keeps, Population 
     }
     size_t members = population->options.population, hypers = population->options.space.count;
     if (lua_rawlen(L, -1) != members)
-        script_error(L, "initial: values for %zu members expected, got %zu", members, lua_rawlen(L, -1));
+        script_error(L, "initial: values for %zu members expected, got %zu", members,
+                     (size_t)lua_rawlen(L, -1));
     double *values = binding_keep(L, keeps, members * hypers, sizeof *values);
     for (size_t i = 0; i < members; i++) {
         lua_rawgeti(L, -1, (lua_Integer)i + 1);

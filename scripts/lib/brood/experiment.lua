@@ -140,6 +140,8 @@ local function check_kind(self)
     end
 end
 
+local REPLAY_ROUNDS = 1000000 -- more than there are: the schedule's end ends it
+
 local function check_replay(self)
     if not self.replay then return end
     if #self.replay == 0 then script.fail "experiment: replay: the schedule is empty" end
@@ -147,7 +149,7 @@ local function check_replay(self)
     for i, entry in ipairs(self.replay) do
         check.value(("experiment: replay[%d].steps"):format(i), entry.steps, { "number", integer = true, min = 1 })
     end
-    self.population, self.exploit = 1, pbt.none {}
+    self.population, self.exploit, self.control, self.schedule = 1, pbt.none {}, "off", nil
 end
 
 local function check_population(self)
@@ -345,13 +347,18 @@ local function usual_value(hyper)
     return hyper.low
 end
 
+-- The store knows options that have names by their numbers, from 0.
+local function named_value(hyper, value)
+    return hyper.labels and type(value) == "number" and hyper.labels[value // 1 + 1 | 0] or value
+end
+
 -- Structural ones and constants: what the networks may depend on.
 local function fixed_values(self, values)
     local fixed, words = {}, {}
     for _, name in ipairs(check.names(self.space)) do
         local hyper = self.space[name]
         if hyper.structural or hyper.kind == "constant" then
-            fixed[name] = values and hyper.structural and values[name] or usual_value(hyper)
+            fixed[name] = named_value(hyper, values and hyper.structural and values[name] or usual_value(hyper))
             if hyper.structural then words[#words + 1] = ("%s=%s"):format(name, fixed[name]) end
         end
     end
@@ -433,6 +440,13 @@ function Experiment:member(seed, slot, values)
     return member, shape.number
 end
 
+-- From now on one member goes through a schedule of hyperparameters: { { steps =, NAME = value, ... }, ... }.
+function Experiment:set_replay(entries)
+    self.replay = entries
+    check_replay(self)
+    self.rounds = REPLAY_ROUNDS
+end
+
 -- Names of what is seen of a round's steps: the trainer's, then how far fixed images spread.
 function Experiment:signals()
     local names = self:build():signals()
@@ -486,10 +500,15 @@ function Experiment:facts(scoring)
     fact("batch", not self.member and self.batch or nil)
     fact("data", self.data and tostring(self.data) or nil)
     fact("replay", self.replay and require("brood.plain").encode(self.replay) or nil)
-    for _, override in ipairs(self.overrides or {}) do fact("set." .. override[1], override[2]) end
+    local set = {}
+    for i, override in ipairs(self.overrides or {}) do set[i] = override[1] .. "=" .. override[2] end
+    fact("set", #set > 0 and table.concat(set, "\n") or nil)
     local told, named = scoring and scoring.told or {}, {}
     fact("select", told[1] and told[1].name or self.member and "score" or "none")
     fact("select.better", told[1] and told[1].better or "higher")
+    for _, name in ipairs(check.names(self.space)) do
+        for i, label in ipairs(self.space[name].labels or {}) do fact(("hyper.%s.label.%d"):format(name, i - 1), label) end
+    end
     for i, one in ipairs(told) do
         local sign = i == 1 and scoring.sign or 1
         local prefix = i == 1 and "" or ("report.%d."):format(i - 1)

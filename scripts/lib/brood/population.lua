@@ -161,11 +161,11 @@ end
 local function follow_replay(self, run)
     local entries = self.experiment.replay
     if not entries then return end
-    local steps = self.core:members()[1].steps
-    local entry, stop = replay_at(entries, steps)
-    self.core:set_values(self.core:members()[1].slot, values_of(entry))
-    self.core:set_interval(math.min(stop - steps, self.experiment.interval))
-    if stop == math.huge then run:stop() end
+    local member = self.core:members()[1]
+    local entry, stop = replay_at(entries, member.steps)
+    if stop == math.huge then return run:stop() end
+    self.core:set_values(member.slot, values_of(entry))
+    self.core:set_interval(math.min(stop - member.steps, self.experiment.interval))
 end
 
 -- No member makes more steps than the experiment's `steps`.
@@ -264,7 +264,7 @@ function population.new(experiment, given)
         from = options.from, from_round = options.from_round, order = options.order,
         keep_best = experiment.keep_best, keep_every = experiment.keep_every,
         schedule = scheduled(self, run), interrupted = options.interrupted,
-        remember = function() return plain.encode(self.kept.state, "run.state") end,
+        remember = function() return plain.encode({ state = self.kept.state, rounds = self.rounds }, "run.state") end,
         progress = options.progress and function(moment, slot) options.progress(run, moment, slot) end,
         facts = table.move(options.facts or {}, 1, #(options.facts or {}), #self.facts + 1, self.facts),
     }
@@ -273,8 +273,8 @@ function population.new(experiment, given)
     put_members(spec, self, scoring)
     self.core = core.new(spec, options.resume, options.whole)
     fresh = false
-    local memory = self.core:memory()
-    if memory ~= "" then self.kept.state = plain.decode(memory) or {} end
+    local memory = plain.decode(self.core:memory())
+    if memory then self.kept.state, self.rounds = memory.state, memory.rounds end
     return run
 end
 
