@@ -304,7 +304,8 @@ static Status read_names(Store *store, PbtLineage *lineage, Error *error) {
 
 static const char ANCESTOR[] =
     "SELECT s.steps - b.steps, s.age, s.score, s.deviation, l.training, l.scoring, l.saving, b.parent,"
-    " b.parent_round, s.state FROM scored AS s JOIN standing AS b ON b.slot = s.slot AND b.round = s.round - 1"
+    " b.parent_round, s.state FROM scored AS s JOIN standing AS b ON b.slot = s.slot AND b.round = s.round - "
+    "1"
     " LEFT JOIN ledger AS l ON l.round = s.round AND l.slot = s.slot WHERE s.round = ? AND s.slot = ?";
 
 /* Reads the one that was in `slot` in `round`, and moves both on to where it came from. */

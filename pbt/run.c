@@ -147,6 +147,10 @@ int64_t pbt_run_round(const PbtRun *run) {
     return run->round;
 }
 
+bool pbt_run_stopped(const PbtRun *run) {
+    return run->stopped;
+}
+
 size_t pbt_run_count(const PbtRun *run) {
     return run->count;
 }

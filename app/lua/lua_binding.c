@@ -17,9 +17,17 @@
 #include "app/lua/population/lua_population.h"
 #include "app/names.h"
 
-const BindingModule *const binding_modules[] = {
-    &binding_graph, &binding_data,   &binding_model,      &binding_image,  &binding_initializer,
-    &binding_files, &binding_metric, &binding_population, &binding_record, &binding_script, NULL};
+const BindingModule *const binding_modules[] = {&binding_graph,
+                                                &binding_data,
+                                                &binding_model,
+                                                &binding_image,
+                                                &binding_initializer,
+                                                &binding_files,
+                                                &binding_metric,
+                                                &binding_population,
+                                                &binding_record,
+                                                &binding_script,
+                                                NULL};
 
 /* ---- classes and modules ------------------------------------------------------------------------------- */
 

@@ -471,6 +471,14 @@ static int member_set_hypers(lua_State *L) {
     return 0;
 }
 
+void model_push_signals(lua_State *L, const Trainer *trainer, const double *signals) {
+    lua_newtable(L);
+    for (size_t i = 0; i < trainer_signals(trainer); i++) {
+        lua_pushnumber(L, signals[i]);
+        lua_setfield(L, -2, trainer_signal_name(trainer, i));
+    }
+}
+
 /* member:train(steps) → { signal = mean }, or nil and a message when a number is no longer finite */
 static int member_train(lua_State *L) {
     MemberBox *box = member_check(L, "train");
@@ -485,11 +493,7 @@ static int member_train(lua_State *L) {
         return 2;
     }
     raise_status(L, status, &error);
-    lua_newtable(L);
-    for (size_t i = 0; i < trainer_signals(trainer); i++) {
-        lua_pushnumber(L, signals[i]);
-        lua_setfield(L, -2, trainer_signal_name(trainer, i));
-    }
+    model_push_signals(L, trainer, signals);
     return 1;
 }
 
@@ -686,6 +690,11 @@ static const BindingClass member_class = {MEMBER_CLASS, "One member in training.
                                           MEMBER_META};
 static const BindingFunction FUNCTIONS[] = {
     {"new", "(spec: table): brood.Model", "A model, of what brood.experiment has put together.", model_new},
+    {"train_together",
+     "(members: brood.Member[], steps: integer[]): table<string, number>[]?, string?, integer?",
+     "Trains members of different models at once, on a thread each: the signals of each; or nil, what is no "
+     "longer finite, and whose it is.",
+     model_train_together},
     {"export", "(state: string, group: string, path: string, facts: string[][])",
      "Writes one group of a state file alone, averages where there are any.", model_export},
     {NULL, NULL, NULL, NULL}};

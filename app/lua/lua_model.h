@@ -24,4 +24,9 @@ void model_close_member(MemberBox *box); /* frees what it holds; closing twice d
 
 extern const BindingModule binding_model;
 
+/* Pushes { name = value } of the trainer's signals. */
+void model_push_signals(lua_State *L, const Trainer *trainer, const double *signals);
+
+int model_train_together(lua_State *L); /* model.train_together(members, steps), in lua_together.c */
+
 #endif

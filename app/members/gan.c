@@ -109,8 +109,7 @@ static Status spread(const GanPair *pair, Bench *bench, uint64_t seed, double *r
     Status status =
         model_sample(pair->model, false, &pair->member->state, bench->sampling,
                      random_key(seed, 0, "latents"), 0, GAN_SPREAD_IMAGES, NULL, bench->images, error);
-    if (!status)
-        *result = images_spread(bench->images, GAN_SPREAD_IMAGES, model_image_numbers(pair->model));
+    if (!status) *result = images_spread(bench->images, GAN_SPREAD_IMAGES, model_image_numbers(pair->model));
     return status;
 }
 
@@ -163,9 +162,9 @@ static Status score(void *context, void *worker, void *member, PbtScore *out, Er
         if (!hand->scoring) status = error->status;
     }
     if (!status)
-        status = scorer_measure(options->scorer, hand->scoring, pair->model, &pair->member->state,
-                                bench->sampling, random_key(options->seed, 0, "latents"), pair->values,
-                                pair->deviations, error);
+        status =
+            scorer_measure(options->scorer, hand->scoring, pair->model, &pair->member->state, bench->sampling,
+                           random_key(options->seed, 0, "latents"), pair->values, pair->deviations, error);
     if (status || options->judge) {
         *out = (PbtScore){.score = 0};
         return status;

@@ -32,9 +32,10 @@ typedef struct {
     /* Both on the thread that runs the population. */
     Status (*make)(void *context, const PbtBirth *birth, GanPair *pair, Error *error);
     void (*unmake)(void *context, GanPair *pair);
-    const Scorer *scorer; /* measures what is selected by first, then the report scores; NULL: the score is the
-                             age */
-    /* Turns what was measured into scores; on the thread that runs the population. NULL: measures are scores. */
+    const Scorer *scorer; /* measures what is selected by first, then the report scores; NULL: the score is
+                             the age */
+    /* Turns what was measured into scores; on the thread that runs the population. NULL: measures are scores.
+     */
     Status (*judge)(void *context, const GanPair *pair, PbtScore *score, Error *error);
     double sign;                /* of the first measure: -1 where lower is better */
     const char *const *reports; /* names */

@@ -11,7 +11,8 @@
 
 enum { SELF = 1, ARGUMENTS = 2 }; /* places on a body's stack */
 
-Status callback_protect(Population *population, lua_CFunction body, void *arguments, bool ends, Error *error) {
+Status callback_protect(Population *population, lua_CFunction body, void *arguments, bool ends,
+                        Error *error) {
     lua_State *L = population->L;
     int self = population->self;
     if (!lua_checkstack(L, LUA_MINSTACK)) return error_no_memory(error, "a call of the script");

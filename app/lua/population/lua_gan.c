@@ -13,7 +13,8 @@ typedef struct {
     GanPair *pair;
 } MakeCall;
 
-/* make(slot, values) → a member, and the number of its model, from 1. It is kept as long as the pair lives. */
+/* make(slot, values) → a member, and the number of its model, from 1. It is kept as long as the pair lives.
+ */
 static int make_body(lua_State *L) {
     const Population *population = lua_touserdata(L, SELF);
     const MakeCall *call = lua_touserdata(L, ARGUMENTS);
@@ -62,7 +63,8 @@ typedef struct {
     PbtScore *score;
 } JudgeCall;
 
-/* finish(values, deviations) → scores, deviations: the selection score, greater being better, then the others */
+/* finish(values, deviations) → scores, deviations: the selection score, greater being better, then the others
+ */
 static int judge_body(lua_State *L) {
     const Population *population = lua_touserdata(L, SELF);
     const JudgeCall *call = lua_touserdata(L, ARGUMENTS);

@@ -1,4 +1,5 @@
-/* Members written in Lua. scripts/lib/brood/member.lua makes of a script's functions those that are called here:
+/* Members written in Lua. scripts/lib/brood/member.lua makes of a script's functions those that are called
+ * here:
  *
  *     create(slot, values)                the member
  *     apply(member, values)               values, as the member now has them
@@ -15,8 +16,8 @@
 #include "base/file.h"
 #include "base/memory.h"
 
-enum { SELF = 1, ARGUMENTS = 2 };  /* places on a body's stack */
-enum { STATE_LIMIT = 1 << 28 }; /* bytes of a state */
+enum { SELF = 1, ARGUMENTS = 2 }; /* places on a body's stack */
+enum { STATE_LIMIT = 1 << 28 };   /* bytes of a state */
 
 /* What pbt/ holds of a member: its place in the table that the population keeps. */
 typedef struct {

@@ -84,7 +84,8 @@ static const double *read_numbers(lua_State *L, int table, int keeps, size_t *co
 
 static PbtHyper read_hyper(lua_State *L, int table, int keeps) {
     PbtHyper hyper = {.name = text_field(L, table, keeps, "name"),
-                      .kind = (PbtHyperKind)choice_field(L, table, "kind", KINDS, sizeof KINDS / sizeof *KINDS),
+                      .kind =
+                          (PbtHyperKind)choice_field(L, table, "kind", KINDS, sizeof KINDS / sizeof *KINDS),
                       .low = number_field(L, table, "low", 0),
                       .high = number_field(L, table, "high", 0),
                       .structural = flag_field(L, table, "structural")};

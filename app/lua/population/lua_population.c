@@ -1,5 +1,5 @@
-/* brood.population.core: runs of populations. scripts/lib/brood/population.lua makes the table that one is begun
- * with, and what scripts call `run`. */
+/* brood.population.core: runs of populations. scripts/lib/brood/population.lua makes the table that one is
+ * begun with, and what scripts call `run`. */
 #include "app/lua/population/lua_population.h"
 
 #include <string.h>
@@ -108,6 +108,11 @@ static int population_interval(lua_State *L) {
     return 1;
 }
 
+static int population_stopped(lua_State *L) {
+    lua_pushboolean(L, pbt_run_stopped(enter(L, "stopped")->run));
+    return 1;
+}
+
 static int population_members(lua_State *L) {
     Population *population = enter(L, "members");
     size_t count = pbt_run_count(population->run);
@@ -122,7 +127,8 @@ static int population_members(lua_State *L) {
 
 static size_t find_slot(const Population *population, int64_t slot) {
     size_t index = 0;
-    while (index < pbt_run_count(population->run) && pbt_run_view(population->run, index).slot != slot) index++;
+    while (index < pbt_run_count(population->run) && pbt_run_view(population->run, index).slot != slot)
+        index++;
     return index;
 }
 
@@ -256,6 +262,7 @@ static const BindingFunction METHODS[] = {
     {"close", "()", "Ends it, and frees what it holds.", population_close},
     {"round", "(): integer", "Rounds done.", population_round},
     {"interval", "(): integer", "Steps in a round.", population_interval},
+    {"stopped", "(): boolean", "Whether the schedule has stopped it.", population_stopped},
     {"members", "(): table[]", "All members, as tables.", population_members},
     {"gan", "(slot: integer): brood.Member?", "The live member of a slot, between rounds.", population_gan},
     {"signals", "(slot: integer): table<string, number>", "What was seen of its last steps.",
@@ -293,4 +300,5 @@ static const BindingFunction FUNCTIONS[] = {
      "A stream of random numbers.", population_rng},
     {NULL, NULL, NULL, NULL}};
 static const BindingClass *const CLASSES[] = {&population_class, &rng_class, NULL};
-const BindingModule binding_population = {"brood.population.core", "Runs of populations.", FUNCTIONS, CLASSES};
+const BindingModule binding_population = {"brood.population.core", "Runs of populations.", FUNCTIONS,
+                                          CLASSES};

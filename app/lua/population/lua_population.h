@@ -1,5 +1,5 @@
-/* Populations as Lua sees them: what the files of this folder share. scripts/lib/brood/population.lua gives the
- * table that a population is made from. */
+/* Populations as Lua sees them: what the files of this folder share. scripts/lib/brood/population.lua gives
+ * the table that a population is made from. */
 #ifndef BROOD_APP_LUA_POPULATION_H
 #define BROOD_APP_LUA_POPULATION_H
 
@@ -37,8 +37,8 @@ typedef struct {
 /* ---- lua_callbacks.c ----------------------------------------------------------------------------------- */
 
 /* Calls body(population, arguments as light userdata), which may raise errors as it likes: none goes through
- * pbt/. What goes wrong becomes an error of one line. With `ends` it is the end of the run, and kept whole for
- * whoever is told. */
+ * pbt/. What goes wrong becomes an error of one line. With `ends` it is the end of the run, and kept whole
+ * for whoever is told. */
 Status callback_protect(Population *population, lua_CFunction body, void *arguments, bool ends, Error *error);
 
 /* For bodies: each finds the population at index 1, and raises errors. */

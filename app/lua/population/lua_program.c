@@ -7,9 +7,8 @@ void program_members(lua_State *L, int spec, int keeps, Population *population) 
     const char *const *command = options_texts(L, spec, keeps, "command", &words);
     const char **ended = binding_keep(L, keeps, words + 1, sizeof *ended); /* by NULL */
     for (size_t i = 0; i < words; i++) ended[i] = command[i];
-    ProgramOptions options = {.command = ended,
-                              .folder = population->options.directory,
-                              .space = population->options.space};
+    ProgramOptions options = {
+        .command = ended, .folder = population->options.directory, .space = population->options.space};
     if (binding_field(L, spec, "time_limit") != LUA_TNIL)
         options.time_limit = binding_number(L, -1, "time_limit");
     if (binding_field(L, spec, "working_directory") != LUA_TNIL)

@@ -34,7 +34,8 @@ static int rng_uniform(lua_State *L) {
 static int rng_normal(lua_State *L) {
     Rng *rng = rng_check(L, "normal");
     double mean = number_or(L, 2, "normal: mean", 0), deviation = number_or(L, 3, "normal: deviation", 1);
-    lua_pushnumber(L, mean + deviation * random_normal_at(rng->stream.key, rng->stream.counter, rng->drawn++));
+    lua_pushnumber(L,
+                   mean + deviation * random_normal_at(rng->stream.key, rng->stream.counter, rng->drawn++));
     return 1;
 }
 
@@ -42,8 +43,8 @@ static int rng_integer(lua_State *L) {
     Rng *rng = rng_check(L, "integer");
     int64_t low = binding_integer(L, 2, "integer: low", INT32_MIN, INT32_MAX);
     int64_t high = binding_integer(L, 3, "integer: high", low, INT32_MAX);
-    uint64_t drawn = random_integer_at(rng->stream.key, rng->stream.counter, rng->drawn++,
-                                       (uint64_t)(high - low) + 1);
+    uint64_t drawn =
+        random_integer_at(rng->stream.key, rng->stream.counter, rng->drawn++, (uint64_t)(high - low) + 1);
     lua_pushinteger(L, low + (int64_t)drawn);
     return 1;
 }

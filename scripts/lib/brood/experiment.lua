@@ -69,7 +69,7 @@ local FIELDS = {
     generator = FUNCTION,     -- function(h) returns a layer: latent vectors (n, latent) → images
     discriminator = FUNCTION, -- function(h) returns a layer: images → a number each
     loss = FUNCTION,
-    member = { "member, such as pbt.member {} or pbt.program {},", is = members.is }, -- in the place of those three
+    members = { "member, such as pbt.member {} or pbt.program {},", is = members.is }, -- in the place of those three
     augment = { "function", is = is_callable }, -- of what the discriminator sees: brood.augment {}
     g_optimizer = OPTIMIZER,
     d_optimizer = OPTIMIZER,
@@ -132,9 +132,9 @@ local experiment = {}
 -- A GAN, or a member of another kind.
 local function check_kind(self)
     for _, name in ipairs { "generator", "discriminator", "loss" } do
-        if self.member and self[name] then
+        if self.members and self[name] then
             script.fail(("experiment: %s: there is a member, which is no GAN"):format(name))
-        elseif not self.member then
+        elseif not self.members then
             check.value("experiment: " .. name, self[name], { "function", is = is_callable })
         end
     end
@@ -158,14 +158,14 @@ local function check_population(self)
     self.exploit = self.exploit or (copies and pbt.truncation {} or pbt.none {})
     self.explore = self.explore or pbt.perturb {}
     local compares = pbt.is_rule(self.exploit) and self.exploit.kind ~= "none" and self.control ~= "random-search"
-    if copies and compares and not self.select and not self.member then
+    if copies and compares and not self.select and not self.members then
         script.fail("experiment: select is missing: the score that exploit compares, such as metric.classifier_score {};"
             .. " with exploit = pbt.none {} members go on without being compared")
     end
     for _, name in ipairs { "select", "report" } do
-        if self[name] and self.member then script.fail(("experiment: %s: the member scores itself"):format(name)) end
+        if self[name] and self.members then script.fail(("experiment: %s: the member scores itself"):format(name)) end
     end
-    if (self.select or self.report) and not self.data and not self.member then
+    if (self.select or self.report) and not self.data and not self.members then
         script.fail "experiment: select, report: there is no data to compare images with"
     end
 end
@@ -410,7 +410,7 @@ end
 -- Networks and programs for the structural hyperparameters among `values` (nil: some); each built once. A shape is the
 -- experiment with registry, networks, model and its number among the shapes.
 function Experiment:shape(values)
-    if self.member then script.fail(("experiment (%s): the members are no GANs"):format(self.line)) end
+    if self.members then script.fail(("experiment (%s): the members are no GANs"):format(self.line)) end
     local fixed, key = fixed_values(self, values)
     local shape = self.shapes[key]
     if not shape then
@@ -456,7 +456,7 @@ end
 
 -- "images", "points" (of the plane) or "numbers": what the generator makes.
 function Experiment:makes()
-    if self.member then return "numbers" end
+    if self.members then return "numbers" end
     if self.data then
         local height, width = table.unpack(self.data:shape())
         return height == 1 and width == 1 and "points" or "images"
@@ -496,15 +496,16 @@ function Experiment:facts(scoring)
         if value ~= nil then facts[#facts + 1] = { name = name, value = tostring(value) } end
     end
     fact("name", self.name)
-    fact("kind", self.member and self.member.member or "gan")
-    fact("batch", not self.member and self.batch or nil)
+    fact("kind", self.members and self.members.member or "gan")
+    fact("latent", not self.members and self.latent or nil)
+    fact("batch", not self.members and self.batch or nil)
     fact("data", self.data and tostring(self.data) or nil)
     fact("replay", self.replay and require("brood.plain").encode(self.replay) or nil)
     local set = {}
     for i, override in ipairs(self.overrides or {}) do set[i] = override[1] .. "=" .. override[2] end
     fact("set", #set > 0 and table.concat(set, "\n") or nil)
     local told, named = scoring and scoring.told or {}, {}
-    fact("select", told[1] and told[1].name or self.member and "score" or "none")
+    fact("select", told[1] and told[1].name or self.members and "score" or "none")
     fact("select.better", told[1] and told[1].better or "higher")
     for _, name in ipairs(check.names(self.space)) do
         for i, label in ipairs(self.space[name].labels or {}) do fact(("hyper.%s.label.%d"):format(name, i - 1), label) end
@@ -543,7 +544,7 @@ end
 
 -- The networks with their shapes and counts, the data, and what a member takes in memory.
 function Experiment:describe()
-    if self.member then return ("experiment '%s', members: %s"):format(self.name, member_text(self.member)) end
+    if self.members then return ("experiment '%s', members: %s"):format(self.name, member_text(self.members)) end
     local shape = self:shape()
     local stats = shape.model:stats()
     return table.concat({

@@ -1,6 +1,6 @@
 -- Members that are no GANs: functions of a script, or any program.
 --
---     member = pbt.member {
+--     members = pbt.member {
 --         init = function(h, rng, slot) return { theta = { 0.9, 0.9 } } end,      -- a member that has not trained
 --         step = function(me, h, steps, rng) ... end,                           -- trains it: changes `me`
 --         score = function(me, h, rng) return 1.2 - me.theta[1]^2 end,          -- score [, deviation [, reports]]
@@ -11,7 +11,7 @@
 -- functions do is to depend on nothing else. `me` is copied by what save returns, plain data; without save and load it must
 -- be plain data itself.
 --
---     member = pbt.program { command = { "python3", "trainer.py" }, reports = { "loss" }, time_limit = 600 }
+--     members = pbt.program { command = { "python3", "trainer.py" }, reports = { "loss" }, time_limit = 600 }
 -- is started once for each member, in the script's folder, and spoken to in lines of JSON: scripts/programs/PROTOCOL.md.
 local check = require "brood.check"
 local core = require "brood.population.core"

@@ -62,6 +62,7 @@ local READ = {
     round = function(self) return self.core and self.core:round() or 0 end,
     interval = function(self) return self.core:interval() end,
     members = function(self) return self.core:members() end,
+    stopped = function(self) return self.core:stopped() end,
 }
 
 local WRITE = {
@@ -74,7 +75,7 @@ local WRITE = {
 }
 
 local FIELDS = { "round", "rounds", "interval", "members", "exploit", "explore", "state", "seed", "experiment", "directory",
-    "stop", "pin", "fork", "add", "drop", "set", "go", "go_on", "close", "gan", "signals", "facts", "scores" }
+    "stop", "stopped", "pin", "fork", "add", "drop", "set", "go", "extend", "close", "gan", "signals", "facts", "scores" }
 
 local meta = {
     __name = "brood.Run",
@@ -111,8 +112,13 @@ function Run:drop(member) self.core:drop(number_of("run:drop", member)) end
 function Run:set(member, values) self.core:set_values(number_of("run:set", member), values) end
 function Run:gan(slot) return self.core:gan(slot) end
 function Run:signals(slot) return self.core:signals(slot) end
-function Run:go_on() self.core:go_on() end
 function Run:close() if self.core then self.core:close() end end
+
+-- So many rounds more than are done, even if it was stopped.
+function Run:extend(rounds)
+    rawget(self, "fields").rounds = self.round + rounds
+    if self.stopped then self.core:go_on() end
+end
 
 -- Goes on until `rounds` are done in all: "finished", "stopped" or "interrupted". What is asked by `leave` between rounds
 -- ends it as interrupted, with the round that is done kept.
@@ -206,19 +212,19 @@ end
 -- Members are GANs, functions or programs.
 local function put_members(spec, self, scoring)
     local experiment = self.experiment
-    if not experiment.member then
+    if not experiment.members then
         spec.kind, spec.signals = "gan", experiment:signals()
         spec.make = self.make
         for name, value in pairs(scoring or {}) do spec[name] = value end
         return
     end
-    spec.kind = experiment.member.member
-    spec.reports = experiment.member.reports
+    spec.kind = experiment.members.member
+    spec.reports = experiment.members.reports
     if spec.kind == "program" then
-        spec.command, spec.time_limit = experiment.member.command, experiment.member.time_limit
+        spec.command, spec.time_limit = experiment.members.command, experiment.members.time_limit
         spec.working_directory = experiment.folder
     else
-        for name, call in pairs(members.calls(experiment.member, self.seed)) do spec[name] = call end
+        for name, call in pairs(members.calls(experiment.members, self.seed)) do spec[name] = call end
     end
 end
 

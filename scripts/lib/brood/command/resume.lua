@@ -28,7 +28,7 @@ end
 
 return command.main(function(options, directory)
     local more = command.whole(options, "rounds", 1, ROUND_LIMIT)
-    local run = folder.open_begun(directory)
+    local run = folder.open(directory)
     check_script(run)
     train.resume(run, run:load_script(), {
         more = more, whole = options.whole or nil, drift = options["accept-drift"] or nil, workers = train.workers(options),

@@ -125,13 +125,13 @@ end
 
 function Show:round(run)
     local round = run.round
-    if not self.experiment.member and #run.members == 1 then
+    if not self.experiment.members and #run.members == 1 then
         self:tell_signals(run, round)
     else
         self:tell_round(run, round)
     end
     self:draw(run, round)
-    if not self.experiment.member then self:look_for_alarms(run, round) end
+    if not self.experiment.members then self:look_for_alarms(run, round) end
     self.round_start = files.seconds()
 end
 
@@ -206,7 +206,7 @@ function train.begin(folder, experiment, options)
     if options.replays then table.insert(chosen.facts, { name = "replays", value = options.replays, aside = true }) end
     local run = command.try(population.new, experiment, chosen)
     command.try(function()
-        if not experiment.member then pictures.reals(folder:path "reals.png", experiment) end
+        if not experiment.members then pictures.reals(folder:path "reals.png", experiment) end
         show:draw(run, 0)
     end)
     go(folder, experiment, run, show, log)
