@@ -492,8 +492,8 @@ local function exact(number) return number and ("%.17g"):format(number) or nil e
 -- What the store is told of a run, apart from what pbt/ tells by itself.
 function Experiment:facts(scoring)
     local facts = {}
-    local function fact(name, value)
-        if value ~= nil then facts[#facts + 1] = { name = name, value = tostring(value) } end
+    local function fact(name, value, aside)
+        if value ~= nil then facts[#facts + 1] = { name = name, value = tostring(value), aside = aside } end
     end
     fact("name", self.name)
     fact("kind", self.members and self.members.member or "gan")
@@ -503,7 +503,7 @@ function Experiment:facts(scoring)
     fact("replay", self.replay and require("brood.plain").encode(self.replay) or nil)
     local set = {}
     for i, override in ipairs(self.overrides or {}) do set[i] = override[1] .. "=" .. override[2] end
-    fact("set", #set > 0 and table.concat(set, "\n") or nil)
+    fact("set", #set > 0 and table.concat(set, "\n") or nil, true)
     local told, named = scoring and scoring.told or {}, {}
     fact("select", told[1] and told[1].name or self.members and "score" or "none")
     fact("select.better", told[1] and told[1].better or "higher")
