@@ -50,6 +50,8 @@ static const CommandOption RESUME_OPTIONS[] = {
     {"whole", 0, NULL, "if states are missing or damaged, go back to the last round whose states are whole"},
     {"accept-drift", 0, NULL, "go on although this is another kind of machine, where steps give other bits"},
     {NULL, 0, NULL, NULL}};
+static const CommandOption CHECK_OPTIONS[] = {
+    {"set", 0, "NAME=VALUE", "change a field, as with `brood run`; may be repeated"}, {NULL, 0, NULL, NULL}};
 static const CommandOption REPLAY_OPTIONS[] = {
     {"member", 0, "N", "the lineage that ends in this member; otherwise the best one's"},
     {"constant", 0, NULL, "the last values of the lineage, all the time"},
@@ -116,8 +118,8 @@ static const Command COMMANDS[] = {
      RESUME_OPTIONS, "RUN is the directory of the run. The script must be what it was when the run began."},
     {"replay", "RUN", "train one member by the schedule of hyperparameters that a run has found", 1, 1,
      "brood.command.replay", NULL, REPLAY_OPTIONS, NULL},
-    {"check", "SCRIPT", "build an experiment, and print what it is made of, without training", 1, 1,
-     "brood.command.check", NULL, NULL, NULL},
+    {"check", "SCRIPT", "build an experiment, and print what it is made of and what a run will take", 1, 1,
+     "brood.command.check", NULL, CHECK_OPTIONS, NULL},
     {"show", "RUN", "what was run, what came of it, and what it cost", 1, 1, "brood.command.show", NULL,
      SHOW_OPTIONS,
      "A script replays a schedule as `replay = require \"winner\"`, after\n"
