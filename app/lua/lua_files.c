@@ -1,5 +1,5 @@
 /* What Lua's own libraries lack to keep a run: folders, files that are written whole, other programs, clocks,
- * and the wish of the person at the keyboard to stop. */
+ * the terminal, and the wish of the person at the keyboard to stop. */
 #include "app/lua/lua_files.h"
 
 #include <cblas.h>
@@ -11,6 +11,7 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -180,6 +181,22 @@ static int machine(lua_State *L) {
     return 1;
 }
 
+/* ---- the terminal -------------------------------------------------------------------------------------- */
+
+/* files.terminal([error]) → columns, rows of standard output or error; nil where that is no terminal */
+static int terminal(lua_State *L) {
+    int descriptor = binding_flag(L, 1, "terminal: error") ? STDERR_FILENO : STDOUT_FILENO;
+    struct winsize size = {0};
+    if (!isatty(descriptor)) {
+        lua_pushnil(L);
+        return 1;
+    }
+    bool known = ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 && size.ws_row > 0;
+    lua_pushinteger(L, known ? size.ws_col : 80); /* what a terminal has that does not say */
+    lua_pushinteger(L, known ? size.ws_row : 24);
+    return 2;
+}
+
 static const BindingFunction FUNCTIONS[] = {
     {"make_folder", "(path: string): boolean", "Makes a folder; false when there is one of this name.",
      make_folder},
@@ -196,5 +213,8 @@ static const BindingFunction FUNCTIONS[] = {
     {"machine", "(): string", "What kind of machine this is: on another, the same steps may give other bits.",
      machine},
     {"cpu_seconds", "(): number", "Seconds of processor time that the program has used.", cpu_seconds},
+    {"terminal", "(error?: boolean): integer?, integer?",
+     "Columns and rows of the terminal that is standard output, or error; nil where that is none.", terminal},
     {NULL, NULL, NULL, NULL}};
-const BindingModule binding_files = {"brood.files", "Folders, files, programs and clocks.", FUNCTIONS, NULL};
+const BindingModule binding_files = {"brood.files", "Folders, files, programs, clocks and the terminal.",
+                                     FUNCTIONS, NULL};

@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "app/lua/lua_script.h"
@@ -48,8 +49,8 @@ static bool push_safely(lua_State *L, lua_CFunction push, void *object) {
 /* ---- export -------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    lua_State *L;
-    const char *table;
+    const char *table; /* whose rows are coming */
+    bool aside;        /* it came before: now come the rows that script and seed do not determine */
     const PbtField *fields;
     size_t count;
 } Row;
@@ -69,9 +70,11 @@ static void push_table(lua_State *L, const Row *row) {
     lua_setfield(L, 2, row->table);
 }
 
-/* Arguments: the row, and the record that it is added to. */
+/* Arguments: the row, the record that it is added to, and whether its table is another than the last row's.
+ */
 static int add_row(lua_State *L) {
-    const Row *row = lua_touserdata(L, 1);
+    Row *row = lua_touserdata(L, 1);
+    if (lua_toboolean(L, 3)) row->aside = lua_getfield(L, 2, row->table) != LUA_TNIL;
     push_table(L, row);
     lua_createtable(L, 0, (int)row->count);
     for (size_t i = 0; i < row->count; i++) {
@@ -86,18 +89,30 @@ static int add_row(lua_State *L) {
         case PBT_FIELD_NOTHING: break;
         }
     }
+    if (row->aside) {
+        lua_pushboolean(L, true);
+        lua_setfield(L, -2, "aside");
+    }
     lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
     return 0;
 }
 
-/* The record is on top of the stack; an error's message is left above it. */
+typedef struct {
+    lua_State *L; /* the record is on top of the stack; an error's message is left above it */
+    Row row;
+} Record;
+
 static Status take_row(void *context, const char *table, const PbtField *fields, size_t count, Error *error) {
-    lua_State *L = context;
-    Row row = {L, table, fields, count};
+    Record *record = context;
+    lua_State *L = record->L;
+    Row *row = &record->row;
+    bool other = !row->table || strcmp(row->table, table) != 0;
+    *row = (Row){table, row->aside, fields, count};
     lua_pushcfunction(L, add_row);
-    lua_pushlightuserdata(L, &row);
+    lua_pushlightuserdata(L, row);
     lua_pushvalue(L, -3);
-    if (lua_pcall(L, 2, 0, 0) == LUA_OK) return STATUS_OK;
+    lua_pushboolean(L, other);
+    if (lua_pcall(L, 3, 0, 0) == LUA_OK) return STATUS_OK;
     return error_set(error, STATUS_INVALID, "%s", lua_tostring(L, -1));
 }
 
@@ -108,8 +123,10 @@ static int export(lua_State *L) {
     bool ledger = binding_flag(L, 2, "record.export: ledger");
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     lua_newtable(L);
+    Record record = {.L = L};
     Error error = {.status = STATUS_OK};
-    if (pbt_export(directory, ledger, take_row, L, &error) != STATUS_OK) script_error(L, "%s", error.message);
+    if (pbt_export(directory, ledger, take_row, &record, &error) != STATUS_OK)
+        script_error(L, "%s", error.message);
     return 1;
 }
 
@@ -224,7 +241,7 @@ static int order(lua_State *L) {
 static const BindingFunction FUNCTIONS[] = {
     {"export", "(directory: string, ledger?: boolean): table<string, table[]>",
      "The tables of a run's store as lists of rows, each with its list of columns; with the ledger also what "
-     "script and seed do not determine.",
+     "script and seed do not determine: rows of tables that hold both have aside = true there.",
      export},
     {"fact", "(directory: string, name: string): string?", "What is known of a run under a name.", fact},
     {"lineage", "(directory: string, slot: integer, round?: integer): table[]",

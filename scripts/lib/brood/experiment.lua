@@ -391,6 +391,15 @@ local function live_names(self)
     return names
 end
 
+-- Names of those that are no constants.
+function Experiment:moving()
+    local names = {}
+    for _, name in ipairs(check.names(self.space)) do
+        if self.space[name].kind ~= "constant" then names[#names + 1] = name end
+    end
+    return names
+end
+
 local function build_shape(self, fixed)
     local shape = setmetatable({ registry = context.registry(), number = #self.shapes + 1 }, { __index = self })
     local h = visible(self, fixed)

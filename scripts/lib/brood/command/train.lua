@@ -2,11 +2,14 @@
 local alarm = require "brood.show.alarm"
 local command = require "brood.command"
 local files = require "brood.files"
+local history = require "brood.show.history"
 local image = require "brood.image"
+local live = require "brood.show.live"
 local pictures = require "brood.command.pictures"
+local plot = require "brood.plot"
 local population = require "brood.population"
-local record = require "brood.record"
 local signals = require "brood.show.signals"
+local summary = require "brood.show.summary"
 
 local train = {}
 
@@ -16,17 +19,25 @@ local SPREAD_IMAGES = 64
 
 -- ---- what is said ----------------------------------------------------------------------------------------------------
 
--- Says it on the terminal and in the log.
+-- log.txt; and log(format, ...), which writes there and says it on the terminal, above the live table if there is one.
+local Log = { __call = function(self, format, ...)
+    local line = format:format(...)
+    if self.table then self.table:say(line) else print(line) end
+    io.stdout:flush()
+    self:write(line, "\n")
+end }
+Log.__index = Log
+
+function Log:write(...)
+    local fine, message = self.file:write(...)
+    if fine then fine, message = self.file:flush() end
+    if not fine then command.fail("%s: cannot be written: %s", self.path, message) end
+end
+
+function Log:flush() end -- what a live table that writes here asks for
+
 local function log_to(path)
-    local file = command.try(function() return assert(io.open(path, "a")) end)
-    return function(format, ...)
-        local line = format:format(...)
-        print(line)
-        io.stdout:flush()
-        local fine, message = file:write(line, "\n")
-        if fine then fine, message = file:flush() end
-        if not fine then command.fail("%s: cannot be written: %s", path, message) end
-    end
+    return setmetatable({ path = path, file = command.try(function() return assert(io.open(path, "a")) end) }, Log)
 end
 
 -- Samples of each class, and a warning if some are rare.
@@ -49,7 +60,7 @@ Show.__index = Show
 
 local function new_show(folder, experiment, log)
     local self = setmetatable({ folder = folder, experiment = experiment, log = log, history = {}, told = {} }, Show)
-    self.start, self.plotted, self.plotting = files.seconds(), 0, 0
+    self.painter = plot.painter(folder.directory, function(line) log("%s", line) end)
     if experiment:makes() == "images" and experiment.data then
         local reals = experiment.data:samples(1, math.min(SPREAD_IMAGES, experiment.data:count()))
         self.real_spread = image.spread(reals)
@@ -113,25 +124,45 @@ function Show:tell_signals(run, round)
     self.steps = member.steps
 end
 
-function Show:tell_round(run, round)
-    local members, scores, failed = run.members, {}, 0
-    for _, member in ipairs(members) do
-        if member.failed then failed = failed + 1 else scores[#scores + 1] = member.score end
+-- Several members: a table that is drawn in its place, and lines for the log.
+function Show:open_tables(run)
+    local scores, experiment = run.scores, self.experiment
+    local reports = {}
+    for i = 2, #(scores or {}) do reports[i - 1] = scores[i].name end
+    local options = {
+        hypers = experiment:moving(), reports = experiment.members and experiment.members.reports or reports,
+        score = scores and scores[1].name or "score", lower = scores and scores[1].better == "lower" or nil,
+        rounds = run.rounds, interval = run.interval, batch = not experiment.members and experiment.batch or nil,
+        asynchronous = experiment.mode == "asynchronous",
+    }
+    if scores and scores[1].ceiling then
+        options.ceiling = (options.lower and -1 or 1) * scores[1].ceiling
+        options.ceiling_deviation = scores[1].ceiling_deviation
     end
-    table.sort(scores)
-    self.log("round %d  best %.4f  median %.4f  worst %.4f  failed %d", round, scores[#scores] or 0,
-        scores[(#scores + 1) // 2] or 0, scores[1] or 0, failed)
+    self.log.table = live.new(options)
+    options.out, options.terminal = self.log, false
+    self.lines = live.new(options)
+    self:update(run, "start")
 end
 
-function Show:round(run)
-    local round = run.round
-    if not self.experiment.members and #run.members == 1 then
-        self:tell_signals(run, round)
-    else
-        self:tell_round(run, round)
+function Show:update(run, moment, slot)
+    local info = { moment = moment, round = run.round, slot = slot, interval = run.interval }
+    local members = run.members
+    self.log.table:update(members, info)
+    if moment ~= "ready" then self.lines:update(members, info) end
+end
+
+-- What the population calls: after a member is ready, and after a round.
+function Show:moment(run, moment, slot)
+    local alone = not self.experiment.members and self.experiment.population == 1
+    if moment == "ready" then
+        if not alone then self:update(run, moment, slot) end
+        return
     end
-    self:draw(run, round)
-    if not self.experiment.members then self:look_for_alarms(run, round) end
+    if alone then self:tell_signals(run, run.round) else self:update(run, moment) end
+    self:draw(run, run.round)
+    if not self.experiment.members then self:look_for_alarms(run, run.round) end
+    self.painter:round()
     self.round_start = files.seconds()
 end
 
@@ -145,6 +176,11 @@ function Show:last()
     pictures.interpolation(self.folder:path "interpolation.png", experiment, member, {})
     if experiment.conditional then pictures.classes(self.folder:path "classes.png", experiment, member, {}) end
     if experiment.data then pictures.neighbors(self.folder:path "neighbours.png", experiment, member, {}) end
+end
+
+function Show:close()
+    if self.log.table then self.log.table:finish() end
+    self.log.table = nil
 end
 
 -- ---- to the end ------------------------------------------------------------------------------------------------------
@@ -163,28 +199,33 @@ local function guarded(folder, log, f)
         tostring(result), folder.directory)
 end
 
-local function finish(folder, experiment, run, show, log)
-    guarded(folder, log, function() show:last() end)
-    log("done: the pictures are in %s", folder.directory)
+local function finish(folder, show, log)
+    guarded(folder, log, function()
+        show:last()
+        show.painter:finish()
+        log("\n%s", table.concat(summary.lines(history.read(folder.directory)), "\n"))
+    end)
 end
 
 local function go(folder, experiment, run, show, log)
     files.watch_interrupt()
     show.round_start = files.seconds()
+    if experiment.members or experiment.population > 1 then show:open_tables(run) end
     local ended = guarded(folder, log, function() return run:go(nil, files.interrupted) end)
+    show:close()
     if ended == "interrupted" then
         log("interrupted after round %d: `brood resume %s` goes on", run.round, folder.directory)
         run:close()
         os.exit(INTERRUPTED, true)
     end
     run:close()
-    finish(folder, experiment, run, show, log)
+    finish(folder, show, log)
 end
 
 local function population_options(folder, show, options)
     return {
         directory = folder.directory, workers = options.workers, interrupted = files.interrupted,
-        progress = function(run, moment) if moment == "round" then show:round(run) end end,
+        progress = function(...) show:moment(...) end,
     }
 end
 

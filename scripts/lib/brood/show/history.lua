@@ -3,6 +3,7 @@
 --     local run = history.read "runs/00003-digits"
 --
 --     facts, name, control, mode, population, seed, batch    what it was begun with
+--     aside                          { NAME = true } for facts that script and seed do not determine
 --     score, lower, ceiling, ceiling_deviation   the selection score: its name ("none": nothing was selected by),
 --                                    whether lower is better, and what real images have
 --     reports                        { { name =, lower =, ceiling =, ceiling_deviation = }, ... }: report scores
@@ -96,8 +97,9 @@ end
 
 local function read_facts(self)
     local facts = {}
+    self.aside = {}
     for _, row in ipairs(rows_of(self, "fact")) do
-        if row.name then facts[row.name] = tostring(row.value):gsub("%c", " ") end
+        if row.name then facts[row.name], self.aside[row.name] = tostring(row.value):gsub("%c", " "), row.aside end
     end
     self.facts = facts
     self.name, self.control, self.mode = facts.name or "run", facts.control or "off", facts.mode or "synchronous"

@@ -19,10 +19,13 @@ function text.brief(value)
     return (("%.3g"):format(value):gsub("e([+-])0*(%d)", "e%1%2"):gsub("e%+", "e"))
 end
 
--- "4.512 ± 0.031"; the noise is left out where it is not known.
+-- "4.512 ± 0.031", both to the same place; the noise is left out where it is not known.
 function text.noisy(value, deviation)
-    if value == nil or not deviation or deviation == 0 then return text.number(value) end
-    return text.number(value) .. " ± " .. text.number(deviation)
+    local words = text.number(value)
+    if value == nil or not deviation or deviation ~= deviation or deviation == 0 then return words end
+    local noise = ("%%.%df"):format(#(words:match "^-?%d+%.(%d+)$" or "")):format(deviation)
+    if words:find "e" or tonumber(noise) == 0 then noise = text.brief(deviation) end
+    return words .. " ± " .. noise
 end
 
 -- 12.3 s, 4 min 10 s, 2 h 05 min.
