@@ -32,13 +32,35 @@ typedef struct {
 static AppCommandRun help_command, lua_command, lua_types_command;
 
 static const CommandOption RUN_OPTIONS[] = {
-    {"from", 0, "RUN", "start with the state of another run of the same networks, or with a state file"},
-    {"rounds", 0, "N", "train for N rounds, whatever the script says"},
+    {"seed", 0, "N", "the seed, whatever the script says"},
+    {"steps", 0, "N", "train every member for N steps"},
+    {"rounds", 0, "N", "train for N rounds"},
+    {"set", 0, "NAME=VALUE",
+     "change a field, as population=4, exploit.top=0.3, hyper.g_lr=2e-4; may be repeated"},
+    {"control", 0, "WORD",
+     "random-search, random-fitness, weights-only, hypers-only, no-explore or explore-only"},
+    {"out", 'o', "DIR", "the run's directory, which is made"},
+    {"from", 0, "RUN", "start with the members of another run, RUN or RUN@ROUND, or with a state file"},
+    {"seeds", 0, "N", "N runs, one after the other, each with the next seed"},
+    {"workers", 0, "N", "threads; as many as there are cores"},
     {NULL, 0, NULL, NULL}};
 static const CommandOption RESUME_OPTIONS[] = {
     {"rounds", 0, "N", "train for N rounds more; otherwise as many as it was to have"},
+    {"workers", 0, "N", "threads; their number changes nothing but the time"},
+    {"whole", 0, NULL, "if states are missing or damaged, go back to the last round whose states are whole"},
+    {"accept-drift", 0, NULL, "go on although this is another kind of machine, where steps give other bits"},
+    {NULL, 0, NULL, NULL}};
+static const CommandOption CHECK_OPTIONS[] = {
+    {"set", 0, "NAME=VALUE", "change a field, as with `brood run`; may be repeated"}, {NULL, 0, NULL, NULL}};
+static const CommandOption REPLAY_OPTIONS[] = {
+    {"member", 0, "N", "the lineage that ends in this member; otherwise the best one's"},
+    {"constant", 0, NULL, "the last values of the lineage, all the time"},
+    {"seed", 0, "N", "another seed than the run's"},
+    {"out", 'o', "DIR", "the new run's directory, which is made"},
+    {"workers", 0, "N", "threads"},
     {NULL, 0, NULL, NULL}};
 static const CommandOption GRID_OPTIONS[] = {
+    {"member", 0, "N", "of this member at the end; otherwise of the one with the best score ever"},
     {"count", 'n', "N", "images in the grid, 64; strips or pairs with the other kinds of picture, 8 and 32"},
     {"output", 'o', "FILE",
      "write this file; otherwise grid.png, interpolation.png ... in the run's directory"},
@@ -50,8 +72,10 @@ static const CommandOption GRID_OPTIONS[] = {
     {"seed", 0, "N", "other latent vectors"},
     {"raw", 0, NULL, "by the generator as it is, not by the averaged one"},
     {NULL, 0, NULL, NULL}};
-static const CommandOption WEIGHTS_OPTIONS[] = {{"output", 'o', "FILE", "the file to write, needed"},
-                                                {NULL, 0, NULL, NULL}};
+static const CommandOption WEIGHTS_OPTIONS[] = {
+    {"output", 'o', "FILE", "the file to write, needed"},
+    {"member", 0, "N", "of this member at the end; otherwise of the one with the best score ever"},
+    {NULL, 0, NULL, NULL}};
 static const CommandOption FETCH_OPTIONS[] = {
     {"from", 0, "PLACE", "a folder that holds the files, or the address that their names are put behind"},
     {NULL, 0, NULL, NULL}};
@@ -79,19 +103,23 @@ static const CommandOption EXPORT_OPTIONS[] = {
     {NULL, 0, NULL, NULL}};
 
 static const Command COMMANDS[] = {
-    {"run", "SCRIPT [DIRECTORY]", "run an experiment", 1, 2, "brood.command.run", NULL, RUN_OPTIONS,
-     "The script returns brood.experiment { ... }. What becomes of it is kept in the directory, by default "
-     "the\n"
-     "next free one of runs/00001-NAME, runs/00002-NAME, ...:\n"
-     "  script.lua, run.txt    what was run\n"
-     "  log.txt                a line a round\n"
+    {"run", "SCRIPT", "run an experiment", 1, 1, "brood.command.run", NULL, RUN_OPTIONS,
+     "The script returns brood.experiment { ... }. What becomes of it is kept in a new directory, by "
+     "default\n"
+     "the next free one of runs/00001-NAME, runs/00002-NAME, ...:\n"
+     "  script.lua             the script as it was run\n"
+     "  run.db, states/        all numbers of the run, and the states of its members\n"
+     "  log.txt                what was said\n"
      "  reals.png, samples/    the data, and what is made of the same latent vectors, round after round\n"
-     "  state.txt, states/     the state after the last round and the one before\n"
+     "  scores.png, schedules.png, lineage.png\n"
+     "                         how scores and hyperparameters went, and who descends from whom\n"
      "Ctrl-C stops after the round that is running; a second one stops at once. `brood resume` goes on."},
     {"resume", "RUN", "go on with a run, as if it had never stopped", 1, 1, "brood.command.resume", NULL,
      RESUME_OPTIONS, "RUN is the directory of the run. The script must be what it was when the run began."},
-    {"check", "SCRIPT", "build an experiment, and print what it is made of, without training", 1, 1,
-     "brood.command.check", NULL, NULL, NULL},
+    {"replay", "RUN", "train one member by the schedule of hyperparameters that a run has found", 1, 1,
+     "brood.command.replay", NULL, REPLAY_OPTIONS, NULL},
+    {"check", "SCRIPT", "build an experiment, and print what it is made of and what a run will take", 1, 1,
+     "brood.command.check", NULL, CHECK_OPTIONS, NULL},
     {"show", "RUN", "what was run, what came of it, and what it cost", 1, 1, "brood.command.show", NULL,
      SHOW_OPTIONS,
      "A script replays a schedule as `replay = require \"winner\"`, after\n"
@@ -241,7 +269,7 @@ static int lua_types_command(const AppOptions *options, int argc, char **argv) {
 
 typedef enum { GO_ON, SHOW_HELP, SHOW_VERSION, WRONG } Wish;
 
-enum { OPTION_LIMIT = 16, OPTION_VERSION = 256, OPTION_SCRIPTS, OPTION_OWN };
+enum { OPTION_LIMIT = 24, OPTION_VERSION = 256, OPTION_SCRIPTS, OPTION_OWN };
 
 /* What was given of a command's own options, in order. */
 typedef struct {

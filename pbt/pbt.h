@@ -24,6 +24,8 @@ enum {
     PBT_FACTORS = 8,       /* of perturb */
     PBT_WINDOW = 64,       /* scores that a t-test may look back on */
     PBT_REPORTS = 16,      /* report scores */
+    PBT_SIGNALS = 128,     /* numbers kept of each round's training */
+    PBT_ENDING = 16,       /* bytes of the ending of a state's file, with its final zero */
     PBT_PARTS = 8,         /* of a member */
     PBT_POPULATION = 4096, /* members */
     PBT_WORKERS = 256
@@ -163,6 +165,9 @@ typedef struct {
     size_t part_count;          /* 0: one part without a name */
     const char *const *reports; /* names of report scores */
     size_t report_count;
+    const char *const *signals; /* names of what `observe` tells */
+    size_t signal_count;
+    const char *ending; /* of a state's file, as ".safetensors"; NULL: none */
     Status (*worker_new)(void *context, size_t index, void **worker, Error *error); /* may be NULL */
     void (*worker_free)(void *context, void *worker);
     /* A member that has not trained, the same for the same birth. */
@@ -177,10 +182,14 @@ typedef struct {
     Status (*step)(void *context, void *worker, void *member, int64_t first, int64_t steps, Error *error);
     Status (*score)(void *context, void *worker, void *member, PbtScore *score, Error *error);
     Status (*health)(void *context, void *worker, void *member, Error *error); /* after steps; may be NULL */
+    /* On the caller's thread, once a member has been scored: may change the score. May be NULL. */
+    Status (*judge)(void *context, void *member, PbtScore *score, Error *error);
+    /* Numbers about the member's last steps, in the order of `signals`, preset to NaN: not known. */
+    void (*observe)(void *context, void *member, double *signals);
     Status (*copy)(void *context, void *worker, void *member, void *donor, unsigned parts, Error *error);
     /* Of what copy copies, and nothing else. */
     Status (*hash)(void *context, void *worker, void *member, char hash[FILE_HASH], Error *error);
-    /* Writes folder/HASH, whole and synced or not at all; it may be there already. */
+    /* Writes folder/HASH with the kind's ending, whole and synced or not at all; it may be there already. */
     Status (*save)(void *context, void *worker, void *member, const char *folder, char hash[FILE_HASH],
                    Error *error);
     Status (*load)(void *context, void *worker, void *member, const char *folder, const char *hash,
@@ -269,6 +278,7 @@ void pbt_run_free(PbtRun *run);
 int64_t pbt_run_round(const PbtRun *run); /* rounds done (asynchronous: by all members) */
 size_t pbt_run_count(const PbtRun *run);
 PbtView pbt_run_view(const PbtRun *run, size_t index); /* in order of slot; valid until the run goes on */
+bool pbt_run_stopped(const PbtRun *run);               /* by its schedule */
 /* Between synchronous rounds: the live member and a context to use it with. */
 void *pbt_run_member(const PbtRun *run, size_t index, void **worker);
 const void *pbt_run_memory(const PbtRun *run, size_t *size); /* what was remembered when the run was left */

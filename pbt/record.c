@@ -209,6 +209,10 @@ static const Table TABLES[] = {
      "slot",
      false},
     {"reported", "SELECT round, slot, report, value FROM reported ORDER BY round, slot, report", false},
+    {"signal",
+     "SELECT round, slot, fact.value AS name, signal.value AS value FROM signal JOIN fact"
+     " ON fact.name = 'signal.' || signal ORDER BY round, slot, signal",
+     false},
     {"standing",
      "SELECT round, slot, parent, parent_round, steps, age, failed, pinned, score, deviation, state FROM "
      "standing"
@@ -300,7 +304,8 @@ static Status read_names(Store *store, PbtLineage *lineage, Error *error) {
 
 static const char ANCESTOR[] =
     "SELECT s.steps - b.steps, s.age, s.score, s.deviation, l.training, l.scoring, l.saving, b.parent,"
-    " b.parent_round FROM scored AS s JOIN standing AS b ON b.slot = s.slot AND b.round = s.round - 1"
+    " b.parent_round, s.state FROM scored AS s JOIN standing AS b ON b.slot = s.slot AND b.round = s.round - "
+    "1"
     " LEFT JOIN ledger AS l ON l.round = s.round AND l.slot = s.slot WHERE s.round = ? AND s.slot = ?";
 
 /* Reads the one that was in `slot` in `round`, and moves both on to where it came from. */
@@ -320,6 +325,8 @@ static Status read_ancestor(Store *store, int64_t *round, int64_t *slot, PbtAnce
                                   .training = store_real(rows, 4),
                                   .scoring = store_real(rows, 5),
                                   .saving = store_real(rows, 6)};
+        if (!take_hash(rows, 9, ancestor->state))
+            status = store_damaged(store, error, "a state's name makes no sense");
         int64_t before = *round - 1;
         *slot = sqlite3_column_int64(rows, 7);
         *round = sqlite3_column_int64(rows, 8);

@@ -56,6 +56,9 @@ static Status check_counts(const PbtOptions *options, Error *error) {
         return error_set(error, STATUS_INVALID,
                          "members of %zu parts and %zu report scores: at most %d and %d can be had",
                          options->kind->part_count, options->kind->report_count, PBT_PARTS, PBT_REPORTS);
+    if (options->kind->signal_count > PBT_SIGNALS)
+        return error_set(error, STATUS_INVALID, "members of %zu signals: at most %d can be had",
+                         options->kind->signal_count, PBT_SIGNALS);
     if (options->keep_every < 0)
         return error_set(error, STATUS_INVALID,
                          "states of every %lld-th round: 0 (none) or more were expected",
@@ -122,6 +125,10 @@ unsigned run_all_parts(const PbtRun *run) {
     return (1u << run_parts(run)) - 1;
 }
 
+const char *run_ending(const PbtOptions *options) {
+    return options->kind->ending ? options->kind->ending : "";
+}
+
 void *run_worker(const PbtRun *run) {
     return run->workers[run->worker_count - 1];
 }
@@ -138,6 +145,10 @@ size_t run_find(const PbtRun *run, int64_t slot) {
 
 int64_t pbt_run_round(const PbtRun *run) {
     return run->round;
+}
+
+bool pbt_run_stopped(const PbtRun *run) {
+    return run->stopped;
 }
 
 size_t pbt_run_count(const PbtRun *run) {
@@ -396,7 +407,8 @@ Status pbt_run_new(PbtRun **out, const PbtOptions *options, Error *error) {
     *out = NULL;
     if (status) return status;
     bool begun = false;
-    if (options->directory) status = store_open(&run->store, options->directory, &begun, error);
+    if (options->directory)
+        status = store_open(&run->store, options->directory, run_ending(options), &begun, error);
     if (!status && begun)
         status = error_set(error, STATUS_INVALID,
                            "%s: there is a run in it already: resume that, or choose another directory",
@@ -482,7 +494,7 @@ Status pbt_run_resume(PbtRun **out, const PbtOptions *options, bool whole, Error
     Status status = prepare(&run, options, error);
     if (status) return status;
     bool begun = false;
-    status = store_open(&run->store, options->directory, &begun, error);
+    status = store_open(&run->store, options->directory, run_ending(options), &begun, error);
     if (!status) status = begun ? recall(run, whole, error) : begin(run, error);
     if (status)
         pbt_run_free(run);

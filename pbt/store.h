@@ -13,8 +13,8 @@ enum { STORE_VERSION = 1, STORE_RULE = 512 };
 /* ---- store.c: opening, asking -------------------------------------------------------------------------- */
 
 /* Opens the store in a directory, which is made where there is none, and locks it against other processes.
- * `begun` tells whether a run has been put into it. */
-Status store_open(Store **store, const char *directory, bool *begun, Error *error);
+ * `begun` tells whether a run has been put into it. States' files have the ending. */
+Status store_open(Store **store, const char *directory, const char *ending, bool *begun, Error *error);
 /* To read only, without a lock. */
 Status store_look(Store **store, const char *directory, Error *error);
 void store_close(Store *store);

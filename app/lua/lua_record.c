@@ -162,6 +162,8 @@ static void push_ancestor(lua_State *L, const PbtLineage *lineage, const PbtAnce
     set_number(L, "training", ancestor->training);
     set_number(L, "scoring", ancestor->scoring);
     set_number(L, "saving", ancestor->saving);
+    lua_pushstring(L, ancestor->state);
+    lua_setfield(L, -2, "state");
     lua_createtable(L, 0, (int)lineage->hypers);
     for (size_t i = 0; i < lineage->hypers; i++) set_number(L, lineage->names[i], ancestor->values[i]);
     lua_setfield(L, -2, "values");
@@ -244,7 +246,7 @@ static const BindingFunction FUNCTIONS[] = {
     {"fact", "(directory: string, name: string): string?", "What is known of a run under a name.", fact},
     {"lineage", "(directory: string, slot: integer, round?: integer): table[]",
      "A member and its ancestors, round by round, the first first: round, slot, steps, age, score, "
-     "deviation, training, scoring, saving, values.",
+     "deviation, training, scoring, saving, state, values.",
      lineage},
     {"best", "(directory: string): table",
      "The best score that any member ever had: round, slot, score, state.", best},

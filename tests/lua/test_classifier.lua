@@ -5,6 +5,7 @@ local files = require "brood.files"
 local graph = require "brood.graph"
 local metric = require "brood.metric"
 local nn = require "brood.nn"
+local reals = require "brood.metric.reals"
 local lu = support.lu
 
 -- ---- a cache folder of our own ------------------------------------------------------------------------------------
@@ -217,7 +218,7 @@ function TestRefusals.test_fields()
         metric.classifier { data = set, architecture = "strided2" }
     end)
     support.fails("images of 8×8 or more expected", function() metric.classifier { data = data.ring {} } end)
-    support.fails("features (n, how many) expected, got (100, 4, 4, 8)", function()
+    support.fails("features (n, how many) expected, got (64, 4, 4, 8)", function()
         local function images() return nn.conv { out = 8, kernel = 4, stride = 4 } end
         metric.classifier { data = set, architecture = images }
     end)
@@ -252,7 +253,7 @@ local function score_of(name, images, fields)
 end
 
 -- Real images that training did not see; one image again and again; gray.
-local real = set:test():samples(1, 400)
+local real = reals.samples(set:test(), 400)
 local one = graph.value({ 400, 16, 16, 1 }, (function()
     local image, all = (set:samples(1, 1)):flat(), {}
     for i = 0, 399 do table.move(image, 1, 256, i * 256 + 1, all) end
@@ -268,11 +269,11 @@ function TestScores.test_real_is_best()
         lu.assertTrue(score_of("coverage", real) > 0.8 and score_of("coverage", bad) < 0.1)
         lu.assertTrue(score_of("class_balance", real) < 0.15 and score_of("class_balance", bad) > 0.7)
     end
-    lu.assertTrue(score_of("coverage", one, { of = "recall" }) < 0.02)
+    lu.assertTrue(score_of("recall", one) < 0.02)
 end
 
 function TestScores.test_deviation()
-    for _, name in ipairs { "classifier_score", "frechet", "kernel", "coverage", "class_balance" } do
+    for _, name in ipairs { "classifier_score", "frechet", "kernel", "coverage", "density", "class_balance" } do
         local value, deviation = score_of(name, real)
         lu.assertTrue(deviation > 0 and deviation < 10, name)
         lu.assertEquals({ score_of(name, real) }, { value, deviation })
@@ -293,10 +294,17 @@ function TestScores.test_combine()
     support.near({ value }, { score - 2 * balance })
     support.near({ deviation }, { math.sqrt(score_deviation ^ 2 + (2 * balance_deviation) ^ 2) })
     support.fails("there is no score 'frechett': did you mean 'frechet'?", function()
-        metric.combine(function(s) return s.frechett end, { samples = 400, classifier = known }):of_images(real)
+        metric.combine(function(s) return s.frechett end)
     end)
     support.fails("the function must return a number, it returned nothing", function()
-        metric.combine(function() end, { samples = 400, classifier = known }):of_images(real)
+        metric.combine(function() end)
+    end)
+    support.fails("the function reads no score", function() metric.combine(function() return 1 end) end)
+    support.fails("s.kernel was not measured, since the function read it only now", function()
+        local fickle = metric.combine(function(s)
+            return s.frechet < 0.001 and s.kernel or s.frechet
+        end, { samples = 400, classifier = known })
+        fickle.finish({ frechet = 0 }, { frechet = 0 })
     end)
 end
 

@@ -9,6 +9,7 @@ local SHOWN = 64      -- images in a grid
 local POINTS = 1000   -- points in a plot
 local STEPS = 10      -- images in a strip of an interpolation
 local STRIPS = 8
+local ROW = 16        -- images of each member
 local PAIRS = 32      -- of an image and its neighbor
 local CLASS_LIMIT = 20 -- rows of a class sheet
 
@@ -66,6 +67,18 @@ end
 function pictures.reals(path, experiment)
     if experiment:makes() ~= "images" or not experiment.data then return end
     image.grid(path, (experiment.data:samples(1, math.min(SHOWN, experiment.data:count()))))
+end
+
+-- A row of images for each of a run's members, of the same latent vectors; black where one has failed.
+function pictures.members(path, experiment, run, members)
+    local rows, shape = {}, nil
+    for i, member in ipairs(members) do
+        local gan = run:gan(member.slot)
+        rows[i] = gan and pictures.sample(experiment, gan, { count = ROW })
+        shape = shape or rows[i] and rows[i]:shape()
+    end
+    for i = 1, #members do rows[i] = rows[i] or graph.value(shape, -1) end
+    if experiment:makes() == "images" then image.grid(path, image.join(rows), { columns = ROW, magnify = 1 }) end
 end
 
 -- ---- from one latent vector to another ---------------------------------------------------------------------------------

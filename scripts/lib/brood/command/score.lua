@@ -2,9 +2,8 @@
 -- as many real test images, by the report classifier of the data set.
 local check = require "brood.check"
 local command = require "brood.command"
-local core = require "brood.metric.core"
 local data = require "brood.data"
-local graph = require "brood.graph"
+local image = require "brood.image"
 local metric = require "brood.metric"
 
 local NAMES = { "cifar10", "digits", "fashion_mnist", "folder", "mnist" }
@@ -24,23 +23,19 @@ local function open_images(directory, real)
     local shape = real:shape()
     local training = data.folder { path = directory, size = shape[1], color = shape[3] == 3 }
     local test = training:test()
-    local images = graph.value({ training:count() + test:count(), table.unpack(shape) }, 0)
-    core.put(images, 1, (training:samples(1, training:count())))
-    core.put(images, training:count() + 1, (test:samples(1, test:count())))
-    return images
+    return image.join { (training:samples(1, training:count())), (test:samples(1, test:count())) }
 end
 
 -- A member that generates images that are there.
 local function member_of(images)
-    return { sample = function(_, first, count) return core.take(images, first, count) end }
+    return { sample = function() return images end }
 end
 
 local function scores(count)
     return {
         metric.classifier_score { samples = count }, metric.frechet { samples = count },
-        metric.kernel { samples = count }, metric.coverage { samples = count, of = "precision" },
-        metric.coverage { samples = count, of = "recall" }, metric.coverage { samples = count },
-        metric.class_balance { samples = count },
+        metric.kernel { samples = count }, metric.precision { samples = count }, metric.recall { samples = count },
+        metric.density { samples = count }, metric.coverage { samples = count }, metric.class_balance { samples = count },
     }
 end
 

@@ -1,30 +1,47 @@
--- Trains a member round by round: what `brood run` and `brood resume` share.
+-- Trains a run's population to its end: what `brood run`, `brood resume` and `brood replay` share.
+local alarm = require "brood.show.alarm"
 local command = require "brood.command"
 local files = require "brood.files"
+local history = require "brood.show.history"
 local image = require "brood.image"
+local live = require "brood.show.live"
 local pictures = require "brood.command.pictures"
+local plot = require "brood.plot"
+local population = require "brood.population"
+local signals = require "brood.show.signals"
+local summary = require "brood.show.summary"
 
 local train = {}
 
 local INTERRUPTED = 130 -- exit code
+local WORKER_LIMIT = 256
+local SPREAD_IMAGES = 64
 
 -- ---- what is said ----------------------------------------------------------------------------------------------------
 
--- Says it on the terminal and in the log.
-function train.log_to(path)
-    local file = command.try(function() return assert(io.open(path, "a")) end)
-    return function(format, ...)
-        local line = format:format(...)
-        print(line)
-        io.stdout:flush()
-        local fine, message = file:write(line, "\n")
-        if fine then fine, message = file:flush() end
-        if not fine then command.fail("%s: cannot be written: %s", path, message) end
-    end
+-- log.txt; and log(format, ...), which writes there and says it on the terminal, above the live table if there is one.
+local Log = { __call = function(self, format, ...)
+    local line = format:format(...)
+    if self.table then self.table:say(line) else print(line) end
+    io.stdout:flush()
+    self:write(line, "\n")
+end }
+Log.__index = Log
+
+function Log:write(...)
+    local fine, message = self.file:write(...)
+    if fine then fine, message = self.file:flush() end
+    if not fine then command.fail("%s: cannot be written: %s", self.path, message) end
+end
+
+function Log:flush() end -- what a live table that writes here asks for
+
+local function log_to(path)
+    return setmetatable({ path = path, file = command.try(function() return assert(io.open(path, "a")) end) }, Log)
 end
 
 -- Samples of each class, and a warning if some are rare.
-function train.tell_classes(log, data)
+local function tell_classes(log, data)
     if not data then return end
     local counts, lopsided, endless = data:histogram()
     local names, words = data:classes(), {}
@@ -36,120 +53,228 @@ function train.tell_classes(log, data)
     end
 end
 
--- ---- the table of signals --------------------------------------------------------------------------------------------
+-- ---- the show: what people see while it goes on ----------------------------------------------------------------------
 
-local FIRST = { loss = 1, accuracy = 2, on_real = 3, on_fake = 4, norm = 9 } -- the others between
+local Show = {}
+Show.__index = Show
 
--- The players' signals in the order of columns: D's, then G's.
-local function sorted(signals)
-    local names = {}
-    for name in pairs(signals) do names[#names + 1] = name end
-    local function rank(name)
-        local player, signal = name:match "^(.-)%.(.*)$"
-        return ("%s %d %s"):format(player, FIRST[signal] or 5, signal)
+local function new_show(folder, experiment, log)
+    local self = setmetatable({ folder = folder, experiment = experiment, log = log, history = {}, told = {} }, Show)
+    self.painter = plot.painter(folder.directory, function(line) log("%s", line) end)
+    if experiment:makes() == "images" and experiment.data then
+        local reals = experiment.data:samples(1, math.min(SPREAD_IMAGES, experiment.data:count()))
+        self.real_spread = image.spread(reals)
     end
-    table.sort(names, function(a, b) return rank(a) < rank(b) end)
-    return names
+    return self
 end
 
--- Seven characters or less, as long as the number is not odd.
-local function number_text(value)
-    if value ~= value then return "-" end -- nothing made it in this round
-    local size = math.abs(value)
-    if size ~= 0 and size < 1e-3 or size >= 1e5 then return ("%.0e"):format(value) end
-    return (size < 10 and "%.4f" or size < 1000 and "%.2f" or "%.0f"):format(value)
-end
-
-local function width_of(name) return math.max(7, #name) + 2 end
-
--- Two lines above the table: the players, and their signals.
-local function heading(names)
-    local players, words, last = { (" "):rep(14) }, { (" %5s%8s"):format("round", "step") }, nil
-    for _, name in ipairs(names) do
-        local player, signal = name:match "^(.-)%.(.*)$"
-        local width = width_of(signal)
-        players[#players + 1] = ("%" .. width .. "s"):format(player ~= last and player or "")
-        words[#words + 1] = ("%" .. width .. "s"):format(signal)
-        last = player
+-- The member with the best score, those that failed last.
+local function best_of(members)
+    local best
+    for _, member in ipairs(members) do
+        if not member.failed and (not best or (member.score or 0) > (best.score or 0)) then best = member end
     end
-    words[#words + 1] = ("%9s%9s"):format("spread", "ms/step")
-    return (table.concat(players):gsub(" +$", "")), table.concat(words)
+    return best
 end
 
-local function row(names, signals, round, age, spread, seconds)
-    local words = { (" %5d%8d"):format(round, age) }
-    for _, name in ipairs(names) do
-        words[#words + 1] = ("%" .. width_of(name:match "%.(.*)$") .. "s"):format(number_text(signals[name]))
-    end
-    return table.concat(words) .. ("%9s%9.1f"):format(spread and number_text(spread) or "-", seconds * 1e3)
-end
-
--- ---- rounds ----------------------------------------------------------------------------------------------------------
-
--- What the generator makes after a round: drawn, and how far it spreads.
-local function show(run, experiment, member, round)
-    if experiment:makes() == "numbers" then return nil end
-    local name = run:path(("samples/%05d"):format(round))
-    local made = pictures.sample(experiment, member, {})
-    pictures.draw(name .. ".png", experiment, made, {})
+-- What the generators make after a round: the best one's images, and a row of each member's.
+function Show:draw(run, round)
+    local experiment = self.experiment
+    if experiment:makes() == "numbers" then return end
+    local name, members = self.folder:path(("samples/%05d"):format(round)), run.members
+    local best = best_of(members)
+    local member = best and run:gan(best.slot)
+    if not member then return end
+    pictures.draw(name .. ".png", experiment, pictures.sample(experiment, member, {}), {})
     pictures.draw(name .. "-raw.png", experiment, pictures.sample(experiment, member, { raw = true }), {})
-    return image.spread(made)
+    if #members > 1 then pictures.members(name .. "-members.png", experiment, run, members) end
 end
 
--- What takes longer, or tells little before the end.
-local function show_last(run, experiment, member)
+-- Says what is wrong with a member, once, until it is over.
+function Show:look_for_alarms(run, round)
+    for _, member in ipairs(run.members) do
+        local slot = member.slot
+        self.history[slot] = self.history[slot] or {}
+        if not member.failed then table.insert(self.history[slot], run:signals(slot)) end
+        local found, before = {}, self.told[slot] or {}
+        for _, one in ipairs(member.failed and {} or alarm.look(self.history[slot], self.real_spread)) do
+            found[one.kind] = true
+            if not before[one.kind] then
+                self.log("alarm, round %d%s: %s", round, #run.members > 1 and (", member %d"):format(slot) or "", one.text)
+            end
+        end
+        self.told[slot] = found
+    end
+end
+
+-- One member: its signals.
+function Show:tell_signals(run, round)
+    local member = run.members[1]
+    local of = run:signals(member.slot)
+    local names = signals.sorted(self.experiment:signals())
+    local seconds = (files.seconds() - self.round_start) / math.max(1, member.steps - (self.steps or 0))
+    local score = run.scores and member.score
+    if not self.headed then
+        local players, words = signals.heading(names, score and run.scores[1].name)
+        self.log("%s\n%s", players, words)
+        self.headed = true
+    end
+    local sign = score and run.scores[1].better == "lower" and -1 or 1
+    self.log("%s", signals.row(names, of, round, member.age, seconds, score and sign * score, member.deviation))
+    self.steps = member.steps
+end
+
+-- Several members: a table that is drawn in its place, and lines for the log.
+function Show:open_tables(run)
+    local scores, experiment = run.scores, self.experiment
+    local reports = {}
+    for i = 2, #(scores or {}) do reports[i - 1] = scores[i].name end
+    local options = {
+        hypers = experiment:moving(), reports = experiment.members and experiment.members.reports or reports,
+        score = scores and scores[1].name or "score", lower = scores and scores[1].better == "lower" or nil,
+        rounds = run.rounds, interval = run.interval, batch = not experiment.members and experiment.batch or nil,
+        asynchronous = experiment.mode == "asynchronous",
+    }
+    if scores and scores[1].ceiling then
+        options.ceiling = (options.lower and -1 or 1) * scores[1].ceiling
+        options.ceiling_deviation = scores[1].ceiling_deviation
+    end
+    self.log.table = live.new(options)
+    options.out, options.terminal = self.log, false
+    self.lines = live.new(options)
+    self:update(run, "start")
+end
+
+function Show:update(run, moment, slot)
+    local info = { moment = moment, round = run.round, slot = slot, interval = run.interval }
+    local members = run.members
+    self.log.table:update(members, info)
+    if moment ~= "ready" then self.lines:update(members, info) end
+end
+
+-- What the population calls: after a member is ready, and after a round.
+function Show:moment(run, moment, slot)
+    local alone = not self.experiment.members and self.experiment.population == 1
+    if moment == "ready" then
+        if not alone then self:update(run, moment, slot) end
+        return
+    end
+    if alone then self:tell_signals(run, run.round) else self:update(run, moment) end
+    self:draw(run, run.round)
+    if not self.experiment.members then self:look_for_alarms(run, run.round) end
+    self.painter:round()
+    self.round_start = files.seconds()
+end
+
+-- What takes longer, or tells little before the end: of the best state ever.
+function Show:last()
+    local experiment = self.experiment
+    if experiment:makes() == "numbers" then return end
+    local _, member = self.folder:revive()
+    pictures.draw(self.folder:path "best.png", experiment, pictures.sample(experiment, member, {}), {})
     if experiment:makes() ~= "images" then return end
-    pictures.interpolation(run:path "interpolation.png", experiment, member, {})
-    if experiment.conditional then pictures.classes(run:path "classes.png", experiment, member, {}) end
-    if experiment.data then pictures.neighbors(run:path "neighbours.png", experiment, member, {}) end
+    pictures.interpolation(self.folder:path "interpolation.png", experiment, member, {})
+    if experiment.conditional then pictures.classes(self.folder:path "classes.png", experiment, member, {}) end
+    if experiment.data then pictures.neighbors(self.folder:path "neighbours.png", experiment, member, {}) end
 end
 
-local function give_up(log, run, what)
-    log("stopped: %s", what)
-    command.fail("%s: %s. What is kept is the state after round %d, at step %d: %s", run.directory, what, run.round,
-        run.age, run:state_path())
+function Show:close()
+    if self.log.table then self.log.table:finish() end
+    self.log.table = nil
 end
 
--- f(), in a round: whatever goes wrong, what was kept before stays.
-local function guarded(log, run, f)
-    local fine, result, more = pcall(f)
-    if not fine then give_up(log, run, tostring(result)) end
-    return result, more
+-- ---- to the end ------------------------------------------------------------------------------------------------------
+
+-- How many threads: as many as there are cores, unless --workers says.
+function train.workers(options)
+    return command.whole(options, "workers", 1, WORKER_LIMIT, math.min(files.cores(), WORKER_LIMIT))
 end
 
--- A member before its first round.
-function train.begin(experiment, member, run, rounds)
-    command.try(function()
-        pictures.reals(run:path "reals.png", experiment)
-        run:keep(member, run.round or 0, rounds)
-        show(run, experiment, member, 0)
+-- f(), while the run goes on: whatever goes wrong, what was kept before stays.
+local function guarded(folder, log, f)
+    local fine, result = pcall(f)
+    if fine then return result end
+    log("stopped: %s", tostring(result))
+    command.fail("%s: %s\nall rounds that were finished are kept: `brood resume %s` goes on from there", folder.directory,
+        tostring(result), folder.directory)
+end
+
+local function finish(folder, show, log)
+    guarded(folder, log, function()
+        show:last()
+        show.painter:finish()
+        log("\n%s", table.concat(summary.lines(history.read(folder.directory)), "\n"))
     end)
 end
 
--- Trains from the round after `run.round` to `rounds`.
-function train.go(experiment, member, run, rounds, log)
-    local names
+local function go(folder, experiment, run, show, log)
     files.watch_interrupt()
-    for round = run.round + 1, rounds do
-        local start = files.seconds()
-        local signals, failure = guarded(log, run, function() return member:train(experiment.interval) end)
-        local seconds = (files.seconds() - start) / experiment.interval
-        if not signals then give_up(log, run, "training has failed in round " .. round .. ": " .. failure) end
-        guarded(log, run, function() run:keep(member, round, rounds) end)
-        local spread = guarded(log, run, function() return show(run, experiment, member, round) end)
-        if not names then
-            names = sorted(signals)
-            local players, words = heading(names)
-            log("%s\n%s", players, words)
-        end
-        log("%s", row(names, signals, round, member:age(), spread, seconds))
-        if files.interrupted() and round < rounds then
-            log("interrupted after round %d of %d: `brood resume %s` goes on", round, rounds, run.directory)
-            os.exit(INTERRUPTED, true)
-        end
+    show.round_start = files.seconds()
+    if experiment.members or experiment.population > 1 then show:open_tables(run) end
+    local ended = guarded(folder, log, function() return run:go(nil, files.interrupted) end)
+    show:close()
+    if ended == "interrupted" then
+        log("interrupted after round %d: `brood resume %s` goes on", run.round, folder.directory)
+        run:close()
+        os.exit(INTERRUPTED, true)
     end
-    guarded(log, run, function() show_last(run, experiment, member) end)
-    log("done: the pictures are in %s", run.directory)
+    run:close()
+    finish(folder, show, log)
+end
+
+local function population_options(folder, show, options)
+    return {
+        directory = folder.directory, workers = options.workers, interrupted = files.interrupted,
+        progress = function(...) show:moment(...) end,
+    }
+end
+
+-- A new run in a new directory. options: script (its path), overrides, source (folder.source), workers, replays.
+function train.begin(folder, experiment, options)
+    local log = log_to(folder:path "log.txt")
+    log("%s", experiment:describe())
+    tell_classes(log, experiment.data)
+    log("run: %s", folder.directory)
+    local show = new_show(folder, experiment, log)
+    local chosen = population_options(folder, show, options)
+    chosen.from, chosen.from_round, chosen.start = options.source.run, options.source.round, options.source.state
+    chosen.facts = {
+        { name = "script", value = files.absolute(options.script) or options.script, aside = true },
+        { name = "machine", value = files.machine(), aside = true },
+    }
+    local from = options.source.run or options.source.state
+    if from then table.insert(chosen.facts, { name = "from", value = from, aside = true }) end
+    if options.replays then table.insert(chosen.facts, { name = "replays", value = options.replays, aside = true }) end
+    local run = command.try(population.new, experiment, chosen)
+    command.try(function()
+        if not experiment.members then pictures.reals(folder:path "reals.png", experiment) end
+        show:draw(run, 0)
+    end)
+    go(folder, experiment, run, show, log)
+end
+
+-- The same machine gives the same bits; another one may not.
+local function check_machine(folder, drift)
+    local before, now = folder:fact "machine", files.machine()
+    if drift or not before or before == now then return end
+    command.fail("%s: it was begun on another kind of machine, where the same steps give other bits:\n  was: %s\n  is:  %s\n"
+        .. "resume it there, or accept that it drifts with --accept-drift", folder.directory, before, now)
+end
+
+-- Goes on. options: more (rounds), whole, drift, workers.
+function train.resume(folder, experiment, options)
+    check_machine(folder, options.drift)
+    local log = log_to(folder:path "log.txt")
+    local show = new_show(folder, experiment, log)
+    local chosen = population_options(folder, show, options)
+    chosen.resume, chosen.whole = true, options.whole
+    local run = command.try(population.new, experiment, chosen)
+    if options.more then run:extend(options.more) end
+    if run.stopped or run.round >= run.rounds then
+        command.fail("%s: all its %d rounds are done: --rounds N trains for N rounds more", folder.directory, run.round)
+    end
+    log("resumed after round %d of %d", run.round, run.rounds)
+    go(folder, experiment, run, show, log)
 end
 
 return train

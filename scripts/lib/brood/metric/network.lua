@@ -4,7 +4,7 @@
 local augment = require "brood.augment"
 local nn = require "brood.nn"
 
-local networks = {}
+local networks = { named = {} }
 
 local function add_conv(net, out, kernel, stride, activation)
     net:add(nn.conv { out = out, kernel = kernel, stride = stride, pad = (kernel - 1) // 2, bias = false })
@@ -22,7 +22,7 @@ end
 local function is_gray(shape) return shape[3] == 1 end
 
 -- Kernels of 4, each of which halves the image.
-function networks.strided(shape)
+function networks.named.strided(shape)
     if is_gray(shape) then
         local net = convolutions({ { 24, 4, 2 }, { 48, 4, 2 }, { 96, 4, 2 } }, nn.relu)
         return net:add(nn.flatten {}):add(nn.linear { out = 64 }):add(nn.relu {})
@@ -32,7 +32,7 @@ function networks.strided(shape)
 end
 
 -- Odd kernels and another activation.
-function networks.mixed(shape)
+function networks.named.mixed(shape)
     if is_gray(shape) then
         local net = convolutions({ { 24, 5, 2 }, { 48, 5, 2 }, { 64, 3, 2 } }, nn.leaky_relu)
         return net:add(nn.flatten {}):add(nn.linear { out = 64 }):add(nn.leaky_relu {})

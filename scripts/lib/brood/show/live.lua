@@ -14,8 +14,8 @@
 --     table:say "a line that stays, above the table"
 --     table:finish()
 --
--- A view is { slot, failed, pinned, steps, age, score, deviation, reports = {}, values = { NAME = number },
--- parent = slot, failure = text, label = { NAME = text } }. Scores and the ceiling are as the store has them: greater
+-- A view is { slot, failed, pinned, steps, age, score, deviation, reports = {}, values = { NAME = number or text },
+-- parent = slot, failure = text }. Scores and the ceiling are as the store has them: greater
 -- is better; with `lower` they are shown with the other sign. `seconds` in an update is the time on a clock, for those
 -- who have one of their own; `interval` there is the present one.
 --
@@ -134,7 +134,11 @@ local function state_of(self, view, room)
     return self.ready[view.slot] and "ready" or "training"
 end
 
-local function value_of(view, name) return view.label and view.label[name] or text.brief(view.values[name]) end
+-- Options that have names are known by them.
+local function value_of(view, name)
+    local value = view.values[name]
+    return type(value) == "string" and value or text.brief(value)
+end
 
 -- All that could be shown, the most important first; they stand in the order of `place`.
 local function all_columns(self)
