@@ -177,9 +177,9 @@ function experiment.new(given)
     self.g_optimizer, self.d_optimizer = self.g_optimizer or adam, self.d_optimizer or adam
     self.d_steps, self.ema, self.hyper = self.d_steps or 1, self.ema or 0.999, self.hyper or {}
     self.space = space_of(self.hyper)
-    self.report = self.report or {}
     self.line = script.line()
     check_population(self)
+    self.report = self.report or {}
     self.shapes, self.read, self.overrides = {}, {}, experiment.overrides
     self.classes = self.data and #self.data:classes() or 0
     if self.conditional and self.classes == 0 then
@@ -508,6 +508,7 @@ function Experiment:facts(scoring)
     fact("kind", self.members and self.members.member or "gan")
     fact("latent", not self.members and self.latent or nil)
     fact("batch", not self.members and self.batch or nil)
+    fact("d_steps", not self.members and type(self.d_steps) ~= "table" and self.d_steps or nil) -- or a schedule
     fact("data", self.data and tostring(self.data) or nil)
     fact("replay", self.replay and require("brood.plain").encode(self.replay) or nil)
     local set = {}

@@ -280,9 +280,11 @@ function history.count(run, kind)
     return count
 end
 
--- Images that a node was trained on in its round; nil where the run does not know its batch.
+-- Images that a node's discriminator has seen of the data in its round; nil where the run does not know its batch. How
+-- many updates it has in a step is a number or the name of a hyperparameter.
 function history.images(run, node)
-    return run.batch and node.steps * run.batch * (node.values.d_steps or 1)
+    local updates = run.facts.d_steps
+    return run.batch and node.steps * run.batch * (tonumber(updates) or node.values[updates or "d_steps"] or 1)
 end
 
 -- CPU seconds of all that was done for some nodes.
