@@ -32,7 +32,7 @@ local function view(slot, score, more)
     local one = {
         slot = slot, steps = 100, age = 100, score = score, deviation = 0.05,
         reports = { score and score - 0.25 or nil, 30.0 },
-        values = { d_lr = 0.00123456, g_lr = 2e-5, act = 1 }, parent = slot, label = { act = "relu" },
+        values = { d_lr = 0.00123456, g_lr = 2e-5, act = "relu" }, parent = slot,
     }
     for name, value in pairs(more or {}) do one[name] = value end
     return one
