@@ -99,7 +99,8 @@ local function read_facts(self)
     local facts = {}
     self.aside = {}
     for _, row in ipairs(rows_of(self, "fact")) do
-        if row.name then facts[row.name], self.aside[row.name] = tostring(row.value):gsub("%c", " "), row.aside end
+        local unseen = row.name == "set" and "[^%C\n]" or "%c" -- which has a line for each setting
+        if row.name then facts[row.name], self.aside[row.name] = tostring(row.value):gsub(unseen, " "), row.aside end
     end
     self.facts = facts
     self.name, self.control, self.mode = facts.name or "run", facts.control or "off", facts.mode or "synchronous"

@@ -52,7 +52,8 @@ end
 
 -- ---- what is known of the members ----------------------------------------------------------------------------------
 
-local function shown(self, score) return score and (self.options.lower and -score or score) end
+-- As people know it; a float, so that it is not shown as a count.
+local function shown(self, score) return score and (self.options.lower and -score or score) + 0.0 end
 
 local function flagged(self, view)
     local ceiling = self.options.ceiling
@@ -112,7 +113,7 @@ end
 
 local function speed_line(self, views, round)
     if not self.rate then return "" end
-    local words = { text.number(self.rate) .. " steps/s" }
+    local words = { (self.rate < 100 and text.brief or text.count)(self.rate) .. " steps/s" }
     if self.options.batch then words[2] = text.count(self.rate * self.options.batch) .. " images/s" end
     local seconds = left(self, views, round)
     if seconds and round < self.options.rounds then words[#words + 1] = text.seconds(seconds) .. " left" end
