@@ -1,5 +1,6 @@
 -- Trains a run's population to its end: what `brood run`, `brood resume` and `brood replay` share.
 local alarm = require "brood.show.alarm"
+local cache = require "brood.metric.cache"
 local command = require "brood.command"
 local files = require "brood.files"
 local history = require "brood.show.history"
@@ -229,6 +230,13 @@ local function population_options(folder, show, options)
     }
 end
 
+-- Those that score the run, by hash, so that it can be resumed and its scores be taken again wherever it lies.
+local function keep_classifiers(folder, run)
+    local hashes = {}
+    for _, one in ipairs(run.scores or {}) do hashes[#hashes + 1] = one.classifier or nil end
+    if #hashes > 0 then cache.keep(hashes, folder:path "classifiers") end
+end
+
 -- A new run in a new directory. options: script (its path), overrides, source (folder.source), workers, replays.
 function train.begin(folder, experiment, options)
     local log = log_to(folder:path "log.txt")
@@ -247,6 +255,7 @@ function train.begin(folder, experiment, options)
     if options.replays then table.insert(chosen.facts, { name = "replays", value = options.replays, aside = true }) end
     local run = command.try(population.new, experiment, chosen)
     command.try(function()
+        keep_classifiers(folder, run)
         if not experiment.members then pictures.reals(folder:path "reals.png", experiment) end
         show:draw(run, 0)
     end)
