@@ -205,6 +205,22 @@ static void test_cannot_start(void **state) {
     assert_int_equal(bench_descriptors(), descriptors);
 }
 
+/* What an earlier program of the slot wrote is not this one's last word. */
+static void test_last_words(void **state) {
+    static const double VALUES[] = {1, 1};
+    Bench bench;
+    char path[300];
+    void *member;
+    (void)state;
+    bench_set_up(&bench, 2, 1, ROGUE, "leave:hello");
+    bench_make(&bench);
+    snprintf(path, sizeof path, "%s/programs/member-1.txt", bench.directory);
+    assert_ok(file_save(path, &(FilePiece){"of old\n", 7}, 1, &toy_error));
+    assert_refused(create(&bench, 1, 1, VALUES, &member), STATUS_INVALID, "exited with status 0");
+    assert_null(strstr(toy_error.message, "of old"));
+    bench_tear_down(&bench);
+}
+
 static void test_all_fail(void **state) {
     Bench bench;
     PbtRun *run;
@@ -283,7 +299,7 @@ int main(void) {
         cmocka_unit_test(test_wordy),        cmocka_unit_test(test_hello),
         cmocka_unit_test(test_long_error),   cmocka_unit_test(test_all_fail),
         cmocka_unit_test(test_cannot_start), cmocka_unit_test(test_options),
-        cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_last_words),   cmocka_unit_test(test_full_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
