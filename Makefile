@@ -201,7 +201,7 @@ deps:
 
 help:
 	@echo 'make              build/brood'
-	@echo 'make demo         installs what is missing, builds, and trains a GAN on digits that the program draws'
+	@echo 'make demo         installs what is missing, builds, and trains eight GANs on digits that it draws itself'
 	@echo 'make test         all tests, after installing what they need'
 	@echo 'make test-asan    the C tests under the address and undefined behaviour sanitizers'
 	@echo 'make fuzz         TARGET=idx|cifar|png|state|store SECONDS=1800: libFuzzer (needs clang and libclang-rt-14-dev)'
