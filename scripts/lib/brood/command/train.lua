@@ -11,6 +11,7 @@ local plot = require "brood.plot"
 local population = require "brood.population"
 local signals = require "brood.show.signals"
 local summary = require "brood.show.summary"
+local text = require "brood.show.text"
 
 local train = {}
 
@@ -23,11 +24,20 @@ local SPREAD_IMAGES = 64
 -- log.txt; and log(format, ...), which writes there and says it on the terminal, above the live table if there is one.
 local Log = { __call = function(self, format, ...)
     local line = format:format(...)
+    self:status(nil)
     if self.table then self.table:say(line) else print(line) end
     io.stdout:flush()
     self:write(line, "\n")
 end }
 Log.__index = Log
+
+-- On a terminal, a line that stands below all others until the next comes; nil takes it away.
+function Log:status(line)
+    if self.stands then io.stdout:write "\r\27[K" end
+    self.stands = line ~= nil and files.terminal() ~= nil
+    if self.stands then io.stdout:write(text.cut(line, files.terminal() - 1)) end
+    io.stdout:flush()
+end
 
 function Log:write(...)
     local fine, message = self.file:write(...)
@@ -123,6 +133,13 @@ function Show:tell_signals(run, round)
     local sign = score and run.scores[1].better == "lower" and -1 or 1
     self.log("%s", signals.row(names, of, round, member.age, seconds, score and sign * score, member.deviation))
     self.steps = member.steps
+    local rate = 1 / seconds
+    local rest = math.max(0, run.rounds - round) * run.interval
+    if self.experiment.steps then rest = math.max(0, self.experiment.steps - member.steps) end
+    if rest > 0 then
+        self.log:status(("%s steps/s, %s images/s, %s left"):format(text.number(rate),
+            text.count(rate * self.experiment.batch), text.seconds(rest * seconds)))
+    end
 end
 
 -- Several members: a table that is drawn in its place, and lines for the log.
@@ -180,6 +197,7 @@ function Show:last()
 end
 
 function Show:close()
+    self.log:status(nil)
     if self.log.table then self.log.table:finish() end
     self.log.table = nil
 end
