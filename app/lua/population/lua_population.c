@@ -132,7 +132,8 @@ static size_t find_slot(const Population *population, int64_t slot) {
     return index;
 }
 
-/* population:gan(slot) → the live member, between rounds; nil where none is alive */
+/* population:gan(slot) → the live member, between rounds (of an asynchronous run: before it goes on and when it
+ * is done); nil where none is alive */
 static int population_gan(lua_State *L) {
     Population *population = enter(L, "gan");
     if (!population->gan) script_error(L, "gan: the members are no GANs");
@@ -145,7 +146,7 @@ static int population_gan(lua_State *L) {
     return 1;
 }
 
-/* population:signals(slot) → { name = number } of its last steps */
+/* population:signals(slot) → { name = number } of its last steps; at its ready moment, or where `gan` is fine */
 static int population_signals(lua_State *L) {
     Population *population = enter(L, "signals");
     size_t index = find_slot(population, binding_integer(L, 2, "signals: slot", 0, INT64_MAX));

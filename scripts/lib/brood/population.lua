@@ -85,7 +85,7 @@ local meta = {
         if name == "state" then return fields.kept.state end
         if READ[name] then return READ[name](fields) end
         if fields[name] ~= nil then return fields[name] end
-        if name == "directory" or name == "scores" then return nil end
+        if name == "directory" or name == "scores" or name == "going" then return nil end
         script.fail(("run has no '%s'%s"):format(tostring(name), check.hint(name, FIELDS)))
     end,
     __newindex = function(self, name, value)
@@ -124,7 +124,13 @@ end
 -- ends it as interrupted, with the round that is done kept.
 function Run:go(rounds, leave)
     rounds = rounds or self.rounds
-    if self.experiment.mode == "asynchronous" then return self.core:rounds(rounds) end
+    local fields = rawget(self, "fields")
+    if self.experiment.mode == "asynchronous" then
+        fields.going = true -- members train while others are looked at
+        local ended = self.core:rounds(rounds)
+        fields.going = false
+        return ended
+    end
     while self.core:round() < rounds do
         local ended = self.core:rounds(self.core:round() + 1)
         if ended ~= "finished" then return ended end

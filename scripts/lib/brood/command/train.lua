@@ -88,34 +88,53 @@ local function best_of(members)
     return best
 end
 
+-- The generator of a member, or nil. In an asynchronous run others train meanwhile, and only what is saved holds still.
+function Show:gan(run, member)
+    local experiment = self.experiment
+    if member.failed then return nil end
+    if experiment.mode ~= "asynchronous" or not run.going then return run:gan(member.slot) end
+    local copy = experiment:member(run.seed, member.slot, member.values)
+    copy:load(self.folder:state_path(member))
+    return copy
+end
+
 -- What the generators make after a round: the best one's images, and a row of each member's.
 function Show:draw(run, round)
     local experiment = self.experiment
     if experiment:makes() == "numbers" then return end
     local name, members = self.folder:path(("samples/%05d"):format(round)), run.members
     local best = best_of(members)
-    local member = best and run:gan(best.slot)
-    if not member then return end
-    pictures.draw(name .. ".png", experiment, pictures.sample(experiment, member, {}), {})
-    pictures.draw(name .. "-raw.png", experiment, pictures.sample(experiment, member, { raw = true }), {})
-    if #members > 1 then pictures.members(name .. "-members.png", experiment, run, members) end
+    local gan = best and self:gan(run, best)
+    if not gan then return end
+    pictures.draw(name .. ".png", experiment, pictures.sample(experiment, gan, {}), {})
+    pictures.draw(name .. "-raw.png", experiment, pictures.sample(experiment, gan, { raw = true }), {})
+    if #members == 1 then return end
+    local rows = {}
+    for i, member in ipairs(members) do rows[i] = self:gan(run, member) or false end
+    pictures.members(name .. "-members.png", experiment, rows)
 end
 
--- Says what is wrong with a member, once, until it is over.
-function Show:look_for_alarms(run, round)
-    for _, member in ipairs(run.members) do
-        local slot = member.slot
-        self.history[slot] = self.history[slot] or {}
-        if not member.failed then table.insert(self.history[slot], run:signals(slot)) end
-        local found, before = {}, self.told[slot] or {}
-        for _, one in ipairs(member.failed and {} or alarm.look(self.history[slot], self.real_spread)) do
-            found[one.kind] = true
-            if not before[one.kind] then
-                self.log("alarm, round %d%s: %s", round, #run.members > 1 and (", member %d"):format(slot) or "", one.text)
-            end
-        end
-        self.told[slot] = found
+local function find(members, slot)
+    for _, member in ipairs(members) do
+        if member.slot == slot then return member end
     end
+end
+
+-- At a member's ready moment: says what is wrong with it, once, until it is over.
+function Show:look_for_alarms(run, slot)
+    local members = run.members
+    if find(members, slot).failed then return end
+    self.history[slot] = self.history[slot] or {}
+    table.insert(self.history[slot], run:signals(slot))
+    local found, before = {}, self.told[slot] or {}
+    for _, one in ipairs(alarm.look(self.history[slot], self.real_spread)) do
+        found[one.kind] = true
+        if not before[one.kind] then
+            self.log("alarm, step %d%s: %s", find(members, slot).steps, #members > 1 and (", member %d"):format(slot) or "",
+                one.text)
+        end
+    end
+    self.told[slot] = found
 end
 
 -- One member: its signals.
@@ -175,11 +194,11 @@ function Show:moment(run, moment, slot)
     local alone = not self.experiment.members and self.experiment.population == 1
     if moment == "ready" then
         if not alone then self:update(run, moment, slot) end
+        if not self.experiment.members then self:look_for_alarms(run, slot) end
         return
     end
     if alone then self:tell_signals(run, run.round) else self:update(run, moment) end
     self:draw(run, run.round)
-    if not self.experiment.members then self:look_for_alarms(run, run.round) end
     self.painter:round()
     self.round_start = files.seconds()
 end
