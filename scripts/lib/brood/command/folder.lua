@@ -127,6 +127,23 @@ function folder.run_of(state)
     return folder.open(directory)
 end
 
+-- What a run's averaged generator makes, or a state's of the run that it lies in: :sample(first, count, seed), `data`
+-- and `seed`. nil when the path is neither.
+function folder.generator(path)
+    local state = files.kind(path) == "file"
+    local run = state and folder.run_of(path)
+    if state and not run then command.fail("%s: not a state file in the directory of a run", path) end
+    if not state and files.kind(path .. "/run.txt") ~= "file" then return nil end
+    run = run or folder.open(path)
+    local experiment = run:load_script()
+    local member = experiment:member(experiment.seed, 0)
+    command.try(member.load, member, state and path or run:state_path())
+    return {
+        data = experiment.data, seed = experiment.seed,
+        sample = function(_, first, count, seed) return member:sample(first, count, seed) end,
+    }
+end
+
 -- ---- keeping -------------------------------------------------------------------------------------------------------
 
 -- Removes states that are no longer named, and what a kill has left of unfinished ones.
