@@ -21,10 +21,11 @@ end
 
 local function is_gray(shape) return shape[3] == 1 end
 
--- Kernels of 4, each of which halves the image.
+-- Kernels of 4, each of which halves the image. The selection classifier looks at every member after every round, so it
+-- is the smaller one: 2,500 images cost less than a tenth of what 100 steps of a small DCGAN do.
 function networks.named.strided(shape)
     if is_gray(shape) then
-        local net = convolutions({ { 24, 4, 2 }, { 48, 4, 2 }, { 96, 4, 2 } }, nn.relu)
+        local net = convolutions({ { 16, 4, 2 }, { 32, 4, 2 }, { 64, 4, 2 } }, nn.relu)
         return net:add(nn.flatten {}):add(nn.linear { out = 64 }):add(nn.relu {})
     end
     local net = convolutions({ { 32, 3, 1 }, { 64, 4, 2 }, { 128, 4, 2 }, { 128, 3, 1 }, { 128, 4, 2 } }, nn.relu)
