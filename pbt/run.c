@@ -342,6 +342,16 @@ static Status begin_record(PbtRun *run, Error *error) {
 
 /* ---- beginning from another run ------------------------------------------------------------------------ */
 
+/* The other's hyperparameters as far as this space has them, the nearest legal values; the rest is drawn. */
+static Status take_values(PbtRun *run, Slot *slot, Error *error) {
+    const PbtSpace *space = &run->options.space;
+    double *values = slot->now.values, drawn[PBT_HYPERS];
+    pbt_space_sample(space, random_key(run->options.seed, (uint64_t)slot->now.slot, "pbt.prior"), 0, drawn);
+    for (size_t i = 0; i < space->count; i++)
+        if (isnan(values[i])) values[i] = drawn[i];
+    return pbt_space_keep(space, values, error);
+}
+
 /* Where it left off, with its steps, so that no stream shows the same numbers twice. */
 static Status take_member(PbtRun *run, size_t index, const Standing *other, const char *states,
                           Error *error) {
@@ -353,6 +363,8 @@ static Status take_member(PbtRun *run, size_t index, const Standing *other, cons
     slot->now.round = slot->now.parent_round = 0;
     slot->now.pinned = false;
     slot->now.state[0] = '\0';
+    status = take_values(run, slot, error);
+    if (status) return status;
     slot_create(run, run_worker(run), slot);
     if (*other->state && !slot->now.failed) {
         status = slot_load(run, slot, states, other->state, error);
@@ -386,7 +398,7 @@ static Status populate_from(PbtRun *run, Error *error) {
     int64_t round = run->options.from_round;
     Status status = store_look(&store, run->options.from, error);
     if (!status && round == 0) status = store_last_round(store, &round, error);
-    if (!status) status = store_read_standings(store, run, round, false, &others, &count, error);
+    if (!status) status = store_read_others(store, run, round, &others, &count, error);
     if (!status) status = take_members(run, others, count, error);
     if (status)
         error_prefix(error, "a run cannot be begun from %s after round %lld: ", run->options.from,

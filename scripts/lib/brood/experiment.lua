@@ -180,7 +180,7 @@ function experiment.new(given)
     self.line = script.line()
     check_population(self)
     self.report = self.report or {}
-    self.shapes, self.read, self.overrides = {}, {}, experiment.overrides
+    self.shapes, self.read, self.scorings, self.overrides = {}, {}, {}, experiment.overrides
     self.classes = self.data and #self.data:classes() or 0
     if self.conditional and self.classes == 0 then
         script.fail "experiment: conditional: the data set has no labels"
@@ -475,10 +475,7 @@ end
 
 -- ---- scores, facts, runs -----------------------------------------------------------------------------------------------
 
--- What members are scored by, as a population takes it; `told` says of each score what there is to say. Trains the
--- classifiers, if they are not kept. nil: the members score themselves, or are not compared.
-function Experiment:scoring(seed)
-    if not self.select and #self.report == 0 then return nil end
+local function new_scoring(self, seed)
     local metric = require "brood.metric"
     local scores = { self.select or self.report[1], table.unpack(self.report) }
     scores[1].role = self.select and "selection" or "report"
@@ -494,6 +491,14 @@ function Experiment:scoring(seed)
             return values, deviations
         end,
     }
+end
+
+-- What members are scored by, as a population takes it; `told` says of each score what there is to say. Trains the
+-- classifiers, if they are not kept. nil: the members score themselves, or are not compared.
+function Experiment:scoring(seed)
+    if not self.select and #self.report == 0 then return nil end
+    self.scorings[seed] = self.scorings[seed] or new_scoring(self, seed)
+    return self.scorings[seed]
 end
 
 local function exact(number) return number and ("%.17g"):format(number) or nil end

@@ -265,6 +265,7 @@ function population.new(experiment, given)
         if fresh and options.start then member:load(options.start) end
         return member, shape
     end
+    if fresh and options.start then experiment:member(self.seed, 0):load(options.start) end -- may be of no use
     local scoring = experiment:scoring(self.seed)
     self.scores = scoring and scoring.told
     self.facts = experiment:facts(scoring)

@@ -48,6 +48,16 @@ function folder.new(given, name, script)
     return self
 end
 
+local function remove(path)
+    if files.kind(path) == "folder" then
+        for _, name in ipairs(files.list(path)) do remove(path .. "/" .. name) end
+    end
+    os.remove(path)
+end
+
+-- Of a run that could not be begun nothing stays.
+function Folder:discard() remove(self.directory) end
+
 -- ---- runs that are there -------------------------------------------------------------------------------------------
 
 -- The run in a directory.
@@ -129,11 +139,12 @@ function folder.run_of(state)
     return folder.open(directory)
 end
 
--- The state file that the user means by a run or by the file itself; and the run, or nil.
+-- The state file that the user means by a run or by the file itself; and the run and what find_member says, or nil.
 function folder.state_of(path, slot)
     if files.kind(path) == "folder" then
         local run = folder.open(path)
-        return run:state_path(run:find_member(slot)), run
+        local member = run:find_member(slot)
+        return run:state_path(member), run, member
     end
     if files.kind(path) ~= "file" then
         command.fail("%s: there is no such thing: the directory of a run or a state file expected", path)

@@ -41,6 +41,7 @@ return command.main(function(options, directory)
     local overrides = seed and { { "seed", ("%d"):format(seed) } } or {}
     local experiment = run:load_script(overrides)
     experiment:set_replay(entries)
+    train.prepare(experiment)
     local all = run:overrides()
     table.move(overrides, 1, #overrides, #all + 1, all)
     local new = folder.new(options.out, experiment.name .. (options.constant and "-constant" or "-replay"),

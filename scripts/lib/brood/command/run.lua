@@ -24,6 +24,7 @@ local function run(options, path, overrides, directory)
     local experiment = command.load(path, overrides)
     local from = options.from or experiment.from
     local source = from and folder.source(from) or {}
+    train.prepare(experiment)
     local run_folder = folder.new(directory, experiment.name, path)
     return train.begin(run_folder, experiment, {
         script = path, overrides = overrides, source = source, workers = train.workers(options),

@@ -260,9 +260,11 @@ local function go(folder, experiment, run, show, log)
     finish(folder, show, log)
 end
 
+-- A round is finished before Ctrl-C ends a run; where there are no rounds, it ends at once.
 local function population_options(folder, show, options)
     return {
-        directory = folder.directory, workers = options.workers, interrupted = files.interrupted,
+        directory = folder.directory, workers = options.workers,
+        interrupted = show.experiment.mode == "asynchronous" and files.interrupted or nil,
         progress = function(...) show:moment(...) end,
     }
 end
@@ -272,6 +274,12 @@ local function keep_classifiers(folder, run)
     local hashes = {}
     for _, one in ipairs(run.scores or {}) do hashes[#hashes + 1] = one.classifier or nil end
     if #hashes > 0 then cache.keep(hashes, folder:path "classifiers") end
+end
+
+-- What may take long, or go wrong, before there is a run: networks are built, classifiers trained.
+function train.prepare(experiment)
+    if not experiment.members then experiment:build() end
+    experiment:scoring(experiment.seed)
 end
 
 -- A new run in a new directory. options: script (its path), overrides, source (folder.source), workers, replays.
@@ -290,7 +298,11 @@ function train.begin(folder, experiment, options)
     local from = options.source.run or options.source.state
     if from then table.insert(chosen.facts, { name = "from", value = from, aside = true }) end
     if options.replays then table.insert(chosen.facts, { name = "replays", value = options.replays, aside = true }) end
-    local run = command.try(population.new, experiment, chosen)
+    local fine, run = pcall(population.new, experiment, chosen)
+    if not fine then
+        folder:discard()
+        command.fail("%s", run)
+    end
     command.try(function()
         keep_classifiers(folder, run)
         if not experiment.members then pictures.reals(folder:path "reals.png", experiment) end

@@ -3,8 +3,9 @@ local command = require "brood.command"
 local folder = require "brood.command.folder"
 local model = require "brood.model"
 
-local function facts_of(state, run)
+local function facts_of(state, run, member)
     local facts = { { "state", state:match "[^/]*$" } }
+    if member then facts[2] = { "age", ("%d"):format(member.age) } end
     for _, name in ipairs { "name", "data", "latent", "seed" } do
         local value = run and run:fact(name)
         if value then facts[#facts + 1] = { name, value } end
@@ -14,7 +15,7 @@ end
 
 return command.main(function(options, given)
     local path = options.output or command.misuse "weights: -o FILE is missing, the file to write"
-    local state, run = folder.state_of(given, command.whole(options, "member", 0, 4095))
-    command.try(model.export, state, "G", path, facts_of(state, run))
+    local state, run, member = folder.state_of(given, command.whole(options, "member", 0, 4095))
+    command.try(model.export, state, "G", path, facts_of(state, run, member))
     print(path)
 end)
