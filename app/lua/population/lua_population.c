@@ -164,6 +164,18 @@ static int population_signals(lua_State *L) {
     return 1;
 }
 
+/* population:measured(slot) → values, deviations of its last scoring's measures, where `signals` is fine */
+static int population_measured(lua_State *L) {
+    Population *population = enter(L, "measured");
+    size_t index = find_slot(population, binding_integer(L, 2, "measured: slot", 0, INT64_MAX));
+    bool there = population->scorer && index < pbt_run_count(population->run);
+    const GanPair *pair = there ? pbt_run_member(population->run, index, NULL) : NULL;
+    if (!pair) return 0;
+    callback_push_numbers(L, pair->values, scorer_count(population->scorer));
+    callback_push_numbers(L, pair->deviations, scorer_count(population->scorer));
+    return 2;
+}
+
 static int population_memory(lua_State *L) {
     size_t size;
     const char *bytes = pbt_run_memory(enter(L, "memory")->run, &size);
@@ -268,6 +280,8 @@ static const BindingFunction METHODS[] = {
     {"gan", "(slot: integer): brood.Member?", "The live member of a slot, between rounds.", population_gan},
     {"signals", "(slot: integer): table<string, number>", "What was seen of its last steps.",
      population_signals},
+    {"measured", "(slot: integer): number[]?, number[]?", "What its last scoring measured, and the deviations.",
+     population_measured},
     {"memory", "(): string", "What was remembered when the run was left.", population_memory},
     {"set_interval", "(steps: integer)", "From the next round on.", population_set_interval},
     {"set_exploit", "(rule: table)", "From the next round on.", population_set_exploit},
