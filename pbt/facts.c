@@ -222,6 +222,12 @@ static const char *const TABLES[] = {
     "CREATE INDEX best ON scored(score)",
 };
 
+bool store_is_table(const char *sql) {
+    for (size_t i = 0; i < sizeof TABLES / sizeof *TABLES; i++)
+        if (strcmp(TABLES[i], sql) == 0) return true;
+    return false;
+}
+
 static Status write_fact(Store *store, const char *name, const char *value, bool aside, Error *error) {
     return store_run(store, error, "INSERT INTO fact VALUES(?, ?, ?)", "tti", name, value, (int64_t)aside);
 }

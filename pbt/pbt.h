@@ -106,7 +106,7 @@ typedef struct {
     PbtExploitKind kind;
     double bottom, top; /* truncation: a share selects max(1, round(share × n)) of n members, at most half */
     size_t window;      /* t-test: scores of each; nothing is tested before there are as many */
-    double level;       /* t-test: p (two-sided) below which a difference counts */
+    double level;       /* t-test: p (two-sided) below which a difference counts, beyond the scores' noise */
     int64_t token;      /* callback: handed on, to tell callbacks apart */
 } PbtExploit;
 
@@ -126,6 +126,7 @@ typedef struct {
     int64_t age;   /* that its weights have been trained, along the lineage */
     PbtScore score;
     double fitness;       /* what is compared: the score, or in a control a random number */
+    double noise;         /* its standard deviation */
     const double *values; /* hyperparameters */
     const double *window; /* the last scores along the lineage, the latest last */
     size_t window_count;
@@ -142,7 +143,10 @@ typedef struct {
  * round. */
 ptrdiff_t pbt_exploit_choose(const PbtExploit *exploit, const PbtView *members, size_t count, size_t me,
                              PbtStream stream, uint64_t draw, PbtStream ties);
-double pbt_welch(const double *a, size_t a_count, const double *b, size_t b_count); /* p, two-sided */
+/* p, two-sided, that two samples have the same mean; their variances are at least the squares of what is
+ * known of their noise. */
+double pbt_welch(const double *a, size_t a_count, double a_noise, const double *b, size_t b_count,
+                 double b_noise);
 
 /* ---- members ------------------------------------------------------------------------------------------- */
 

@@ -10,12 +10,30 @@ Status store_last_round(Store *store, int64_t *round, Error *error) {
     return store_number(store, round, error, "SELECT max(round) FROM round");
 }
 
+/* 0 where there is none. */
+Status store_round_before(Store *store, int64_t round, int64_t *before, Error *error) {
+    sqlite3_stmt *rows;
+    bool more = false;
+    *before = 0;
+    Status status =
+        store_ask(store, &rows, error, "SELECT max(round) FROM round WHERE round < ?", "i", round);
+    if (!status) status = store_next(store, rows, &more, error);
+    if (more) *before = sqlite3_column_int64(rows, 0);
+    sqlite3_finalize(rows);
+    return status;
+}
+
 Status store_read_next_slot(Store *store, int64_t *slot, Error *error) {
     return store_number(store, slot, error, "SELECT max(slot) + 1 FROM standing");
 }
 
 Status store_read_turns(Store *store, int64_t *turns, Error *error) {
     return store_number(store, turns, error, "SELECT max(turn) FROM turn");
+}
+
+/* Rounds, steps and slots are far from where counting on would overflow. */
+static bool is_count(int64_t number) {
+    return number >= 0 && number < (int64_t)1 << 53;
 }
 
 /* ---- settings ------------------------------------------------------------------------------------------ */
@@ -25,7 +43,8 @@ static Status take_settings(Store *store, PbtRun *run, sqlite3_stmt *rows, Error
     const char *explore = (const char *)sqlite3_column_text(rows, 2);
     Settings *settings = &run->settings;
     settings->interval = sqlite3_column_int64(rows, 0);
-    if (settings->interval < 1 || !exploit || !store_exploit_parse(exploit, &settings->exploit) || !explore ||
+    if (!is_count(run->round) || !is_count(settings->interval - 1) || !exploit ||
+        !store_exploit_parse(exploit, &settings->exploit) || !explore ||
         !store_explore_parse(explore, &settings->explore))
         return store_damaged(store, error, "the settings of its last round make no sense");
     Status status = run_check_rules(run, &settings->exploit, &settings->explore, error);
@@ -89,7 +108,8 @@ static bool take_standing(const PbtRun *run, sqlite3_stmt *rows, bool own, Stand
                            .pinned = sqlite3_column_int64(rows, 7) != 0,
                            .score = {.score = store_real(rows, 8), .deviation = store_real(rows, 9)},
                            .fitness = store_real(rows, 10)};
-    bool sound = standing->slot >= 0 && standing->round >= 0 && standing->steps >= 0 && standing->age >= 0;
+    bool sound = is_count(standing->slot) && is_count(standing->round) && is_count(standing->steps) &&
+                 is_count(standing->age);
     sound = sound && take_doubles(rows, 11, standing->window, PBT_WINDOW, &standing->window_count);
     sound = sound && take_hash(rows, 12, standing->state);
     sound = sound && take_doubles(rows, 13, standing->score.reports, PBT_REPORTS, &reports);

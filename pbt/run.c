@@ -475,7 +475,10 @@ static Status revive_last(PbtRun *run, int64_t last, bool whole, Error *error) {
     Status status = revive_round(run, last, all, error);
     while (status && whole && round > 1) {
         Error other;
-        round = round > last ? last : round - 1;
+        if (round > last)
+            round = last;
+        else if (store_round_before(run->store, round, &round, &other) || round < 1)
+            break;
         if (!revive_round(run, round, round, &other)) status = STATUS_OK;
     }
     if (status || round == all) return status;

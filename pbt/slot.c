@@ -17,6 +17,7 @@ PbtView slot_view(const Standing *standing, const Slot *slot) {
                      .age = standing->age,
                      .score = standing->score,
                      .fitness = standing->fitness,
+                     .noise = standing->fitness == standing->score.score ? standing->score.deviation : 0,
                      .values = standing->values,
                      .window = standing->window,
                      .window_count = standing->window_count,

@@ -184,13 +184,32 @@ static Status check_health(Store *store, Error *error) {
     return status;
 }
 
+/* A table in the place of ours could be a view, which may compute without end, or have triggers. */
+static Status check_tables(Store *store, Error *error) {
+    sqlite3_stmt *rows;
+    bool more = true;
+    Status status =
+        store_ask(store, &rows, error, "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL", "");
+    while (!status && more) {
+        status = store_next(store, rows, &more, error);
+        const char *sql = !status && more ? (const char *)sqlite3_column_text(rows, 1) : NULL;
+        if (sql && !store_is_table(sql))
+            status =
+                error_set(error, STATUS_CORRUPT, "%s: there is a table in it that is none of a run's: %.100s",
+                          store->path, (const char *)sqlite3_column_text(rows, 0));
+    }
+    sqlite3_finalize(rows);
+    return status;
+}
+
 static Status check_version(Store *store, bool *begun, Error *error) {
     int64_t tables = 0, version = 0;
     Status status = store_number(store, &tables, error, "SELECT count(*) FROM sqlite_master");
     *begun = tables > 0;
     if (status || !*begun) return status;
     status = store_number(store, &version, error, "PRAGMA user_version");
-    if (status || version == STORE_VERSION) return status;
+    if (status) return status;
+    if (version == STORE_VERSION) return check_tables(store, error);
     return error_set(error, STATUS_CORRUPT, "%s: version %d was expected, it is of version %lld", store->path,
                      STORE_VERSION, (long long)version);
 }

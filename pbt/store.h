@@ -33,6 +33,8 @@ double store_real(sqlite3_stmt *rows, int column);                              
 /* ---- facts.c: what the run was begun with -------------------------------------------------------------- */
 
 Status store_put_options(Store *store, const PbtOptions *options, Error *error); /* and makes the tables */
+/* Whether it is the definition of a table (or index) of a store. */
+bool store_is_table(const char *sql);
 Status store_check_options(Store *store, const PbtOptions *options, Error *error);
 /* Rules as text, and back; false where the text is none. */
 void store_exploit_text(const PbtExploit *exploit, char text[STORE_RULE]);
@@ -60,6 +62,7 @@ void store_sweep(Store *store, const char *states);              /* removes file
 /* ---- record.c ------------------------------------------------------------------------------------------ */
 
 Status store_last_round(Store *store, int64_t *round, Error *error);
+Status store_round_before(Store *store, int64_t round, int64_t *before, Error *error);
 /* Into the run: round, settings, memory. */
 Status store_read_round(Store *store, PbtRun *run, int64_t round, Error *error);
 /* Members that had not been dropped, as they stood after `round`; with `latest` each after its last up to

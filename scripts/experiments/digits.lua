@@ -9,11 +9,11 @@ local width = 16
 
 return brood.experiment {
     name = "digits",
-    data = data.digits { size = 32 },
-    latent = 64, batch = 64,
+    data = data.digits { size = 24 },
+    latent = 64, batch = 32,
     generator = function()
         return nn.sequential {
-            nn.linear { out = 4 * 4 * 4 * width }, nn.reshape { 4, 4, 4 * width }, nn.batch_norm {}, nn.relu {},
+            nn.linear { out = 3 * 3 * 4 * width }, nn.reshape { 3, 3, 4 * width }, nn.batch_norm {}, nn.relu {},
             nn.upconv { out = 2 * width, kernel = 4, stride = 2, pad = 1 }, nn.batch_norm {}, nn.relu {},
             nn.upconv { out = width, kernel = 4, stride = 2, pad = 1 }, nn.batch_norm {}, nn.relu {},
             nn.upconv { out = 1, kernel = 4, stride = 2, pad = 1 }, nn.tanh {},
@@ -36,9 +36,9 @@ return brood.experiment {
         beta1 = pbt.uniform(0, 0.9),
         gamma = pbt.log_uniform(1e-2, 1e2),
     },
-    population = 8, rounds = 20, interval = 100,
+    population = 8, rounds = 24, interval = 250,
     exploit = pbt.truncation { bottom = 0.25, top = 0.25 },
     explore = pbt.perturb { factors = { 0.8, 1.25 } },
     select = metric.classifier_score { samples = 2500 },
-    report = { metric.classifier_score { samples = 2500 }, metric.frechet {}, metric.coverage {} },
+    report = { metric.classifier_score { samples = 2500 }, metric.frechet {} },
 }

@@ -14,7 +14,7 @@
 
 #include "app/members/program.h"
 
-enum { BENCH_WORDS = 8 };
+enum { BENCH_WORDS = 64 };
 
 typedef struct {
     const char *command[BENCH_WORDS];
@@ -36,10 +36,11 @@ static const char *bench_python(void) {
     return path;
 }
 
-/* A population of `n`, in rounds of four steps, of `python -S SCRIPT ARGUMENTS`; no kind is made yet. */
-static inline void bench_set_up(Bench *bench, size_t n, uint64_t seed, const char *script, const char *first,
-                                const char *second) {
-    *bench = (Bench){.command = {bench_python(), "-S", script, first, second}};
+/* A population of `n`, in rounds of four steps, of `python -SB SCRIPT`, with an argument or without; no kind
+ * is made yet. */
+static inline void bench_set_up(Bench *bench, size_t n, uint64_t seed, const char *script,
+                                const char *argument) {
+    *bench = (Bench){.command = {bench_python(), "-SB", script, argument}};
     toy_directory(bench->directory);
     bench->program = (ProgramOptions){.command = bench->command,
                                       .time_limit = 20,

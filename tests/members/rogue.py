@@ -1,10 +1,9 @@
-"""rogue.py MISDEED COMMAND: the toy, which does wrong when slot 1 gets COMMAND and has trained (at once, where the
-command is hello or comes before training). It leaves its tracks in what it reports."""
+"""rogue.py MISDEED:COMMAND ...: the toy, but the member in slot 1 does the first misdeed when it is told the command,
+the one in slot 2 the second, and so on: from its slot's second interval on, or at once in hello and load."""
 
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 
@@ -34,8 +33,9 @@ def die(status, words=""):
 
 
 def leave_child():
-    """Ends, and leaves its pipes to a child."""
-    subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)"])
+    """Ends, and leaves its pipes to a child, which can be told by the number of who started it all."""
+    import subprocess  # takes its time, and few need it
+    subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)", f"left by {os.getppid()}"])
     die(4, "left a child\n")
 
 
@@ -66,12 +66,6 @@ def wordy(right):
     """Much on standard error is no misdeed."""
     sys.stderr.write("words, words, words\n" * 100000)
     sys.stderr.flush()
-    say(json.dumps(right) + "\n")
-
-
-def other_name(right, request):
-    with open(request["path"] + ".npz", "w") as file:
-        file.write("elsewhere")
     say(json.dumps(right) + "\n")
 
 
@@ -113,18 +107,18 @@ MISDEEDS = {
     "no_hyper": change(hyper=None),
     "wordy": wordy,
     "forget": lambda right: say(json.dumps(right) + "\n"),  # see Rogue.load
-    "nothing_saved": lambda right: say(json.dumps(right) + "\n"),
+    "other_name": lambda right: say(json.dumps(right) + "\n"),  # see Rogue.obey
 }
 
 
 class Rogue(toy.Toy):
-    """Slot 1 begins behind the others, and so is the one that copies and is copied over."""
-    def __init__(self, misdeed, command):
+    def __init__(self, misdeeds):
         super().__init__()
-        self.misdeed, self.command, self.slot, self.trained = misdeed, command, 0, False
+        self.misdeeds, self.misdeed, self.command, self.trained = misdeeds, None, None, False
 
     def hello(self, request):
-        self.slot = request["slot"]
+        if 1 <= request["slot"] <= len(self.misdeeds):
+            self.misdeed, self.command = self.misdeeds[request["slot"] - 1].split(":")
         return super().hello(request)
 
     def step(self, request):
@@ -132,25 +126,22 @@ class Rogue(toy.Toy):
         return super().step(request)
 
     def load(self, request):
-        return {} if self.misdeed == "forget" and self.slot == 1 else super().load(request)
+        return {} if self.misdeed == "forget" else super().load(request)
 
     def obey(self, request):
         right = self.answer(request)
         early = request["command"] in ("hello", "load")
-        if self.slot != 1 or request["command"] != self.command or not (self.trained or early):
-            say(json.dumps(right) + "\n")
-        elif self.misdeed == "nothing_saved":
-            os.unlink(request["path"])
+        if request["command"] != self.command or not (self.trained or early):
             say(json.dumps(right) + "\n")
         elif self.misdeed == "other_name":
-            os.unlink(request["path"])
-            other_name(right, request)
+            os.rename(request["path"], request["path"] + ".npz")
+            say(json.dumps(right) + "\n")
         else:
             MISDEEDS[self.misdeed](right)
 
 
 def main():
-    rogue = Rogue(sys.argv[1], sys.argv[2])
+    rogue = Rogue(sys.argv[1:])
     for line in sys.stdin:
         request = json.loads(line)
         if request["command"] == "quit":

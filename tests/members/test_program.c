@@ -38,7 +38,7 @@ static void test_toy_as_in_c(void **state) {
         ToyWorld world = toy_world();
         PbtKind kind = toy_kind(&world);
         PbtOptions options = toy_options(&kind, 5, seed);
-        bench_set_up(&bench, 5, seed, TOY, NULL, NULL);
+        bench_set_up(&bench, 5, seed, TOY, NULL);
         if (seed == 3) bench.program.folder = NULL;
         bench_make(&bench);
         char *expected = noted(&options, 10), *found = noted(&bench.options, 10);
@@ -56,7 +56,7 @@ static char *exported(size_t workers, int64_t stop) {
     Bench bench;
     PbtRun *run;
     PbtEnd end;
-    bench_set_up(&bench, 5, 3, TOY, NULL, NULL);
+    bench_set_up(&bench, 5, 3, TOY, NULL);
     bench.options.workers = workers;
     bench_make(&bench);
     bench_run(&bench, stop ? stop : ROUNDS);
@@ -96,7 +96,7 @@ static void test_asynchronous(void **state) {
     Bench bench;
     PbtRun *run;
     PbtEnd end;
-    bench_set_up(&bench, 4, 1, TOY, NULL, NULL);
+    bench_set_up(&bench, 4, 1, TOY, NULL);
     bench.options.asynchronous = true;
     bench.options.workers = 2;
     bench.options.exploit = (PbtExploit){.kind = PBT_TOURNAMENT};
@@ -130,7 +130,7 @@ static void test_spirals(void **state) {
         Bench bench;
         PbtRun *run;
         PbtEnd end;
-        bench_set_up(&bench, 4, 1, "scripts/programs/spirals.py", NULL, NULL);
+        bench_set_up(&bench, 4, 1, "scripts/programs/spirals.py", NULL);
         bench.command[1] = "-B";
         bench.program.space = bench.options.space = (PbtSpace){HYPERS, 3};
         bench.program.reports = REPORTS;

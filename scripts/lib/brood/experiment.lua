@@ -513,6 +513,7 @@ function Experiment:facts(scoring)
     fact("kind", self.members and self.members.member or "gan")
     fact("latent", not self.members and self.latent or nil)
     fact("batch", not self.members and self.batch or nil)
+    fact("d_steps", not self.members and type(self.d_steps) ~= "table" and self.d_steps or nil) -- or a schedule
     fact("data", self.data and tostring(self.data) or nil)
     fact("replay", self.replay and require("brood.plain").encode(self.replay) or nil)
     local set = {}
@@ -539,7 +540,7 @@ function Experiment:facts(scoring)
 end
 
 -- A population in training: population.lua.
-function Experiment:population(options)
+function Experiment:begin(options)
     return require("brood.population").new(self, options)
 end
 

@@ -2,8 +2,10 @@
 --
 --     script.lua              the script as it was run
 --     run.db, states/         the run store (pbt/store.h), and the states that it refers to
+--     classifiers/            those that score it, by hash
 --     log.txt                 what was said
 --     reals.png, samples/...  pictures
+local cache = require "brood.metric.cache"
 local check = require "brood.check"
 local command = require "brood.command"
 local files = require "brood.files"
@@ -90,6 +92,7 @@ function Folder:load_script(more)
     local overrides, script = self:overrides(), self:fact "script"
     table.move(more or {}, 1, #(more or {}), #overrides + 1, overrides)
     if script then command.look_beside(script) end
+    cache.look_in(self:path "classifiers")
     local experiment = command.load(self:path "script.lua", overrides, script)
     local replay = self:fact "replay"
     if replay then experiment:set_replay(plain.decode(replay)) end

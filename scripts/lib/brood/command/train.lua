@@ -1,5 +1,6 @@
 -- Trains a run's population to its end: what `brood run`, `brood resume` and `brood replay` share.
 local alarm = require "brood.show.alarm"
+local cache = require "brood.metric.cache"
 local command = require "brood.command"
 local files = require "brood.files"
 local history = require "brood.show.history"
@@ -10,6 +11,7 @@ local plot = require "brood.plot"
 local population = require "brood.population"
 local signals = require "brood.show.signals"
 local summary = require "brood.show.summary"
+local text = require "brood.show.text"
 
 local train = {}
 
@@ -22,11 +24,20 @@ local SPREAD_IMAGES = 64
 -- log.txt; and log(format, ...), which writes there and says it on the terminal, above the live table if there is one.
 local Log = { __call = function(self, format, ...)
     local line = format:format(...)
+    self:status(nil)
     if self.table then self.table:say(line) else print(line) end
     io.stdout:flush()
     self:write(line, "\n")
 end }
 Log.__index = Log
+
+-- On a terminal, a line that stands below all others until the next comes; nil takes it away.
+function Log:status(line)
+    if self.stands then io.stdout:write "\r\27[K" end
+    self.stands = line ~= nil and files.terminal() ~= nil
+    if self.stands then io.stdout:write(text.cut(line, files.terminal() - 1)) end
+    io.stdout:flush()
+end
 
 function Log:write(...)
     local fine, message = self.file:write(...)
@@ -122,6 +133,13 @@ function Show:tell_signals(run, round)
     local sign = score and run.scores[1].better == "lower" and -1 or 1
     self.log("%s", signals.row(names, of, round, member.age, seconds, score and sign * score, member.deviation))
     self.steps = member.steps
+    local rate = 1 / seconds
+    local rest = math.max(0, run.rounds - round) * run.interval
+    if self.experiment.steps then rest = math.max(0, self.experiment.steps - member.steps) end
+    if rest > 0 then
+        self.log:status(("%s steps/s, %s images/s, %s left"):format(text.number(rate),
+            text.count(rate * self.experiment.batch), text.seconds(rest * seconds)))
+    end
 end
 
 -- Several members: a table that is drawn in its place, and lines for the log.
@@ -179,6 +197,7 @@ function Show:last()
 end
 
 function Show:close()
+    self.log:status(nil)
     if self.log.table then self.log.table:finish() end
     self.log.table = nil
 end
@@ -237,6 +256,13 @@ function train.prepare(experiment)
     experiment:scoring(experiment.seed)
 end
 
+-- Those that score the run, by hash, so that it can be resumed and its scores be taken again wherever it lies.
+local function keep_classifiers(folder, run)
+    local hashes = {}
+    for _, one in ipairs(run.scores or {}) do hashes[#hashes + 1] = one.classifier or nil end
+    if #hashes > 0 then cache.keep(hashes, folder:path "classifiers") end
+end
+
 -- A new run in a new directory. options: script (its path), overrides, source (folder.source), workers, replays.
 function train.begin(folder, experiment, options)
     local log = log_to(folder:path "log.txt")
@@ -259,6 +285,7 @@ function train.begin(folder, experiment, options)
         command.fail("%s", run)
     end
     command.try(function()
+        keep_classifiers(folder, run)
         if not experiment.members then pictures.reals(folder:path "reals.png", experiment) end
         show:draw(run, 0)
     end)

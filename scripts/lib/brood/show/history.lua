@@ -99,7 +99,8 @@ local function read_facts(self)
     local facts = {}
     self.aside = {}
     for _, row in ipairs(rows_of(self, "fact")) do
-        if row.name then facts[row.name], self.aside[row.name] = tostring(row.value):gsub("%c", " "), row.aside end
+        local unseen = row.name == "set" and "[^%C\n]" or "%c" -- which has a line for each setting
+        if row.name then facts[row.name], self.aside[row.name] = tostring(row.value):gsub(unseen, " "), row.aside end
     end
     self.facts = facts
     self.name, self.control, self.mode = facts.name or "run", facts.control or "off", facts.mode or "synchronous"
@@ -279,9 +280,11 @@ function history.count(run, kind)
     return count
 end
 
--- Images that a node was trained on in its round; nil where the run does not know its batch.
+-- Images that a node's discriminator has seen of the data in its round; nil where the run does not know its batch. How
+-- many updates it has in a step is a number or the name of a hyperparameter.
 function history.images(run, node)
-    return run.batch and node.steps * run.batch * (node.values.d_steps or 1)
+    local updates = run.facts.d_steps
+    return run.batch and node.steps * run.batch * (tonumber(updates) or node.values[updates or "d_steps"] or 1)
 end
 
 -- CPU seconds of all that was done for some nodes.

@@ -15,9 +15,9 @@
 --     table:finish()
 --
 -- A view is { slot, failed, pinned, steps, age, score, deviation, reports = {}, values = { NAME = number or text },
--- parent = slot, failure = text }. Scores and the ceiling are as the store has them: greater
--- is better; with `lower` they are shown with the other sign. `seconds` in an update is the time on a clock, for those
--- who have one of their own; `interval` there is the present one.
+-- parent = slot, failure = text }. Scores and the ceiling are as the store has them: greater is better; with `lower`
+-- they are shown with the other sign. `seconds` in an update is the time on a clock, for those who have one of their
+-- own; `interval` there is the present one.
 --
 -- The cursor always stands below the table, and is never hidden: whenever the program ends, the terminal is in order.
 local files = require "brood.files"
@@ -36,7 +36,7 @@ local GAP = "  "
 local BOLD, RED, YELLOW, PLAIN = "\27[1m", "\27[31m", "\27[33m", "\27[0m"
 
 function live.new(options)
-    local self = setmetatable({ options = options, out = options.out or io.stdout, ready = {} }, Live)
+    local self = setmetatable({ options = options, out = options.out or io.stdout, ready = {}, widths = {} }, Live)
     local dumb = os.getenv "TERM" == "dumb" or os.getenv "TERM" == nil
     self.terminal = options.terminal
     if self.terminal == nil then self.terminal = not dumb and self:size() ~= nil end
@@ -52,7 +52,8 @@ end
 
 -- ---- what is known of the members ----------------------------------------------------------------------------------
 
-local function shown(self, score) return score and (self.options.lower and -score or score) end
+-- As people know it; a float, so that it is not shown as a count.
+local function shown(self, score) return score and (self.options.lower and -score or score) + 0.0 end
 
 local function flagged(self, view)
     local ceiling = self.options.ceiling
@@ -112,7 +113,7 @@ end
 
 local function speed_line(self, views, round)
     if not self.rate then return "" end
-    local words = { text.number(self.rate) .. " steps/s" }
+    local words = { (self.rate < 100 and text.brief or text.count)(self.rate) .. " steps/s" }
     if self.options.batch then words[2] = text.count(self.rate * self.options.batch) .. " images/s" end
     local seconds = left(self, views, round)
     if seconds and round < self.options.rounds then words[#words + 1] = text.seconds(seconds) .. " left" end
@@ -180,11 +181,12 @@ end
 local function lay_out(self, views, room)
     local columns = all_columns(self)
     for _, column in ipairs(columns) do
-        column.cells, column.needs = {}, 0
+        column.cells, column.needs = {}, self.widths[column.name] or 0
         for i, view in ipairs(views) do
             column.cells[i] = column.cell(view)
             column.needs = math.max(column.needs, text.width(column.cells[i]))
         end
+        self.widths[column.name] = column.needs -- and no less again, so that columns do not jump to and fro
     end
     for _, name in ipairs(NAMES) do
         local chosen, missing, rest = fit(columns, room, name)

@@ -1,0 +1,246 @@
+-- Runs at equal steps. Runs that differ in nothing but the seed are one arm.
+--
+--     local comparison = comparison.of(runs)
+--     arms       { { label =, runs = { ... } }, ... } in the order in which the first of each was given
+--     measures   { { name =, lower =, of = function(node) }, ... }: the scores that all runs have
+--     last       the steps up to which all have come
+--     warnings   texts
+--
+-- What counts at a step is the member with the best selection score so far: what a person would have kept.
+local history = require "brood.show.history"
+
+local comparison = {}
+
+-- Facts that do not make another arm: the seed, how far it went, and what follows from the classifiers' training.
+local SAME = { "^seed$", "^rounds$", "ceiling", "%.better$", "^classifier%." }
+
+-- ---- arms ----------------------------------------------------------------------------------------------------------
+
+local function tells_apart(run, name)
+    if run.aside[name] then return false end
+    for _, pattern in ipairs(SAME) do
+        if name:find(pattern) then return false end
+    end
+    return true
+end
+
+local function sorted_keys(set)
+    local keys = {}
+    for key in pairs(set) do keys[#keys + 1] = key end
+    table.sort(keys)
+    return keys
+end
+
+local function names_of(runs)
+    local names = {}
+    for _, run in ipairs(runs) do
+        for name in pairs(run.facts) do
+            if tells_apart(run, name) then names[name] = true end
+        end
+    end
+    return sorted_keys(names)
+end
+
+-- The script that was run, without the seed in it; and what the command line changed, but for what is a fact itself.
+local function script_of(run)
+    local file = io.open(run.directory .. "/script.lua", "rb")
+    local script = file and file:read "a" or ""
+    if file then file:close() end
+    local changed = {}
+    for name, value in (run.facts.set or ""):gmatch "([%w_.]+)=([^\n]*)" do
+        local known = run.facts[name] or name == "steps" or name == "rounds"
+        if not known then changed[#changed + 1] = name .. "=" .. value end
+    end
+    return (script:gsub("seed%s*=%s*%d+", "")), table.concat(changed, ", ")
+end
+
+local function signature(run, names)
+    local words = { script_of(run) }
+    for _, name in ipairs(names) do words[#words + 1] = name .. "=" .. tostring(run.facts[name]) end
+    return table.concat(words, "\n")
+end
+
+-- Facts in which arms differ, the word for whom is what they hold.
+local PLAIN = { control = true, name = true, mode = true }
+
+local function word_for(name, value)
+    if name == "control" and value == "off" then return "PBT" end
+    if PLAIN[name] then return value or "-" end
+    return ("%s %s"):format((name:gsub("^hyper%.", "")), value or "-")
+end
+
+-- Arms that no fact tells apart differ in their scripts, or in what was changed on the command line.
+local function label_scripts(arms)
+    local count = {}
+    for _, arm in ipairs(arms) do count[arm.label] = (count[arm.label] or 0) + 1 end
+    for _, arm in ipairs(arms) do
+        local _, changed = script_of(arm.runs[1])
+        if changed == "" then changed = "as " .. arm.runs[1].directory end
+        if count[arm.label] > 1 then arm.label = arm.label .. ", " .. changed end
+    end
+end
+
+local function label_arms(arms, names)
+    for _, arm in ipairs(arms) do
+        local words = {}
+        for _, name in ipairs(names) do
+            local differs = false
+            for _, other in ipairs(arms) do
+                differs = differs or other.runs[1].facts[name] ~= arm.runs[1].facts[name]
+            end
+            if differs then words[#words + 1] = word_for(name, arm.runs[1].facts[name]) end
+        end
+        arm.label = #words > 0 and table.concat(words, ", ") or arm.runs[1].name
+    end
+end
+
+local function make_arms(runs, warnings)
+    local names, arms, by_signature = names_of(runs), {}, {}
+    for _, run in ipairs(runs) do
+        local key = signature(run, names)
+        local arm = by_signature[key]
+        if not arm then
+            arm = { runs = {}, seeds = {} }
+            by_signature[key], arms[#arms + 1] = arm, arm
+        end
+        if arm.seeds[run.seed] then
+            warnings[#warnings + 1] = ("%s is left out: it is the same run as %s"):format(run.directory,
+                arm.seeds[run.seed].directory)
+        else
+            arm.seeds[run.seed], arm.runs[#arm.runs + 1] = run, run
+        end
+    end
+    label_arms(arms, names)
+    label_scripts(arms)
+    return arms
+end
+
+-- ---- what is measured ----------------------------------------------------------------------------------------------
+
+local function all_have(runs, has)
+    for _, run in ipairs(runs) do
+        if not has(run) then return false end
+    end
+    return true
+end
+
+-- The first report of that name; its index.
+local function report_index(run, name)
+    for i, report in ipairs(run.reports) do
+        if report.name == name then return i end
+    end
+end
+
+local function find_measures(runs)
+    local measures, first = {}, runs[1]
+    local function same_selection(run)
+        return run.score ~= "none" and run.score == first.score and run.lower == first.lower
+    end
+    for i, report in ipairs(first.reports) do
+        local function has(run)
+            local index = report_index(run, report.name)
+            return index and run.reports[index].lower == report.lower
+        end
+        if report_index(first, report.name) == i and all_have(runs, has) then
+            measures[#measures + 1] = {
+                name = "report: " .. report.name, lower = report.lower, report = true,
+                of = function(run, node) return node.reports[report_index(run, report.name)] end,
+            }
+        end
+    end
+    if all_have(runs, same_selection) then
+        measures[#measures + 1] = {
+            name = "selection: " .. first.score, lower = first.lower, of = function(_, node) return node.score end,
+        }
+    end
+    return measures
+end
+
+local function check_classifiers(runs, warnings)
+    for _, role in ipairs { "report", "selection" } do
+        local name = "classifier." .. role
+        for _, run in ipairs(runs) do
+            if run.facts[name] ~= runs[1].facts[name] then
+                local words = "%s and %s were scored by different %s classifiers: their scores do not compare"
+                warnings[#warnings + 1] = words:format(runs[1].directory, run.directory, role)
+                break
+            end
+        end
+    end
+end
+
+-- ---- curves --------------------------------------------------------------------------------------------------------
+
+-- By round: { ends, node (the best so far), images, cpu, steps }.
+local function curve_of(run)
+    local curve, best, images, cpu, next_node = {}, nil, run.batch and 0, 0, 1
+    for round = 1, run.rounds do
+        local node = run.nodes[next_node]
+        while node and node.round == round do
+            if node.rank and (not best or node.rank > best.rank) then best = node end
+            images = images and images + history.images(run, node)
+            cpu = cpu + node.training + node.scoring + node.saving
+            next_node = next_node + 1
+            node = run.nodes[next_node]
+        end
+        curve[round] = { ends = run.times[round], node = best, images = images, cpu = cpu }
+    end
+    return curve
+end
+
+-- What had been reached by then; nil where nothing was.
+function comparison.at(run, steps)
+    local found
+    for _, point in ipairs(run.curve) do
+        if point.ends <= steps then found = point end
+    end
+    return found
+end
+
+-- The measure's values of an arm's runs, in their order; runs that have none are left out.
+function comparison.values(arm, measure, steps)
+    local values = {}
+    for _, run in ipairs(arm.runs) do
+        local point = comparison.at(run, steps)
+        values[#values + 1] = point and point.node and measure.of(run, point.node) or nil
+    end
+    return values
+end
+
+-- { { seed =, a =, b = }, ... } of the seeds that two arms share, in the order of the first.
+function comparison.pairs(first, second, measure, steps)
+    local list = {}
+    for _, run in ipairs(first.runs) do
+        local other = second.seeds[run.seed]
+        local here, there = comparison.at(run, steps), other and comparison.at(other, steps)
+        local a = here and here.node and measure.of(run, here.node)
+        local b = there and there.node and measure.of(other, there.node)
+        if a and b then list[#list + 1] = { seed = run.seed, a = a, b = b } end
+    end
+    return list
+end
+
+-- Moments at which any run of the arms ended a round, up to the last that all have come to.
+function comparison.moments(self, arm)
+    local times = {}
+    for _, run in ipairs(arm.runs) do
+        for _, point in ipairs(run.curve) do
+            if point.ends <= self.last then times[point.ends] = true end
+        end
+    end
+    return sorted_keys(times)
+end
+
+function comparison.of(runs)
+    local self = { warnings = {}, last = math.huge }
+    self.arms = make_arms(runs, self.warnings)
+    self.measures = find_measures(runs)
+    check_classifiers(runs, self.warnings)
+    for _, run in ipairs(runs) do
+        run.curve = curve_of(run)
+        self.last = math.min(self.last, run.times[run.rounds])
+    end
+    return self
+end
+
+return comparison
