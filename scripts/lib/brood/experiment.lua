@@ -540,7 +540,7 @@ function Experiment:facts(scoring)
 end
 
 -- A population in training: population.lua.
-function Experiment:population(options)
+function Experiment:begin(options)
     return require("brood.population").new(self, options)
 end
 

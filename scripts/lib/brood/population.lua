@@ -1,6 +1,6 @@
 -- A population of an experiment's members in training.
 --
---     local run = experiment:population { seed = 3 }       -- in memory; with directory = ..., kept there
+--     local run = experiment:begin { seed = 3 }       -- in memory; with directory = ..., kept there
 --     run:go()                                              -- all rounds: "finished" or "stopped"
 --     for _, member in ipairs(run.members) do print(member.slot, member.score) end
 --     run:close()
@@ -259,9 +259,9 @@ local OPTIONS = {
     interrupted = { "function" },
 }
 
--- A run of the experiment; experiment:population { ... }.
+-- A run of the experiment; experiment:begin { ... }.
 function population.new(experiment, given)
-    local options = check.fields("experiment:population", given, OPTIONS)
+    local options = check.fields("experiment:begin", given, OPTIONS)
     local functions, token_of = known_functions(experiment)
     local self = {
         experiment = experiment, seed = options.seed or experiment.seed, directory = options.directory,
