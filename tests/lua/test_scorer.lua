@@ -134,7 +134,7 @@ function TestScorer.test_few_images()
     local said = said_by(function()
         value = metric.frechet { samples = 8, classifier = one }:of_images(real)
     end)
-    lu.assertStrContains(said, "frechet: 8 images, fewer than the 12 features")
+    lu.assertStrContains(said, "8 images, fewer than the 12 features: frechet say little")
     lu.assertTrue(value > 0)
 end
 

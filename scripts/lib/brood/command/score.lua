@@ -53,6 +53,13 @@ local function read_folder(path, real)
     return image.join(all)
 end
 
+local function check_shapes(path, generator, real)
+    local makes, wanted = table.concat(generator.data:shape(), "×"), table.concat(real:shape(), "×")
+    if makes == wanted then return end
+    command.fail("%s: the generator makes images of %s, those of %s are %s: compare it with what it was trained on", path,
+        makes, real:kind(), wanted)
+end
+
 -- What the generator makes of fixed latent vectors.
 local function generate(generator, count, seed)
     local pieces = {}
@@ -121,6 +128,7 @@ end
 return command.main(function(options, path)
     local generator = folder.generator(path)
     local real = real_data(options, generator)
+    if generator and generator.data then check_shapes(path, generator, real) end
     local wanted = command.whole(options, "count", 2, MOST, generator and 5000 or MOST)
     local images = generator and command.try(generate, generator, wanted, generator.seed)
         or command.try(read_folder, path, real)
