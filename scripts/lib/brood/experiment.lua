@@ -97,6 +97,7 @@ local FIELDS = {
     control = { "string", choices = CONTROLS, default = "off" },
     initial = { "list of tables of hyperparameters, one a member,", is = is_list_of(is_table) },
     replay = { "schedule, as `brood show RUN --schedule` prints it,", is = is_list_of(is_table) },
+    report_best = { "number", integer = true, min = 0, default = 0 }, -- report scores of so many best ones; 0: of all
     keep_best = { "number", integer = true, min = 1, default = 1 },  -- states of the best scores ever
     keep_every = { "number", integer = true, min = 0, default = 0 }, -- and those of every n-th round
     seed = { "number", integer = true, min = 0, default = 1 },
@@ -475,16 +476,30 @@ end
 
 -- ---- scores, facts, runs -----------------------------------------------------------------------------------------------
 
+-- Report scores of the best members alone have a scorer of their own, which works without Lua.
+local function separate_reports(self)
+    if self.report_best == 0 or not self.select or #self.report == 0 then return false end
+    for _, score in ipairs(self.report) do
+        if score.name == "combine" then return false end
+    end
+    return true
+end
+
 local function new_scoring(self, seed)
     local metric = require "brood.metric"
-    local scores = { self.select or self.report[1], table.unpack(self.report) }
+    local apart, seeded = separate_reports(self), setmetatable({ seed = seed }, { __index = self })
+    local scores = { self.select or self.report[1], table.unpack(apart and {} or self.report) }
     scores[1].role = self.select and "selection" or "report"
-    local scorer, finish, told = metric.scorer(scores, setmetatable({ seed = seed }, { __index = self }))
+    if apart then metric.provide_classifiers({ scores[1], table.unpack(self.report) }, seeded) end
+    local scorer, finish, told = metric.scorer(scores, seeded)
+    local reporter, _, more
+    if apart then reporter, _, more = metric.scorer(self.report, seeded) end
+    table.move(more or {}, 1, #(more or {}), #told + 1, told)
     local sign = told[1].better == "lower" and -1 or 1
     local reports = {}
     for i = 2, #told do reports[i - 1] = told[i].name end
     return {
-        scorer = scorer, sign = sign, reports = reports, told = told, raw_finish = finish,
+        scorer = scorer, reporter = reporter, sign = sign, reports = reports, told = told, raw_finish = finish,
         finish = finish and function(values, deviations)
             values, deviations = finish(values, deviations)
             values[1] = sign * values[1]
