@@ -81,9 +81,12 @@ static const CommandOption FETCH_OPTIONS[] = {
     {NULL, 0, NULL, NULL}};
 
 static const CommandOption SCORE_OPTIONS[] = {
-    {"real", 0, "DATASET", "the data set to compare with: digits, mnist, fashion_mnist, cifar10, folder"},
+    {"real", 0, "DATASET",
+     "the data set to compare with: digits, mnist, fashion_mnist, cifar10, stacked_mnist, folder, ring, "
+     "grid; "
+     "of a run, otherwise what it was trained on"},
     {"path", 0, "PATH", "where that data set lies"},
-    {"count", 0, "N", "use N images of the folder, at most 10000"},
+    {"count", 'n', "N", "use N images, at most 10000; otherwise all of a folder, 5000 of a generator"},
     {NULL, 0, NULL, NULL}};
 
 static const CommandOption SHOW_OPTIONS[] = {
@@ -145,8 +148,15 @@ static const Command COMMANDS[] = {
      "Of a run, that of its last state. The file's facts (its metadata) tell where it comes from."},
     {"classifier", "DATASET [PATH]", "train or show the two classifiers of a data set", 1, 2,
      "brood.command.classifier", NULL, NULL, NULL},
-    {"score", "DIRECTORY", "all metrics of a folder of PNG files beside real ones", 1, 1,
-     "brood.command.score", NULL, SCORE_OPTIONS, NULL},
+    {"score", "IMAGES", "all metrics of images beside those of real ones", 1, 1, "brood.command.score", NULL,
+     SCORE_OPTIONS,
+     "IMAGES is a folder of PNG files, whoever made them, the directory of a run, or a state file in one: "
+     "then "
+     "the\n"
+     "averaged generator makes the images. They are scored by classifiers that are trained when they are "
+     "needed "
+     "for\n"
+     "the first time."},
     {"fetch", "NAME", "download a data set: mnist, fashion-mnist or cifar10", 1, 1, "brood.command.fetch",
      NULL, FETCH_OPTIONS,
      "The files come from where they were published, by curl, into $XDG_DATA_HOME/brood or "

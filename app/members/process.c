@@ -264,7 +264,7 @@ Status process_ask(Process *process, const char *bytes, size_t size, double limi
             return error_set(error, STATUS_INVALID, "the program wrote a line of over %d bytes",
                              PROCESS_LINE - 1);
         if (left <= 0)
-            return error_set(error, STATUS_INVALID, "the program gave no answer within %g seconds", limit);
+            return error_set(error, STATUS_INVALID, "the program gave no answer within %g s", limit);
         if (!exchange(process, &bytes, &size, left)) return tell_end(process, error);
     }
     return STATUS_OK;

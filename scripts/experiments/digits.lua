@@ -1,7 +1,8 @@
 -- A population of DCGANs learns to write digits, which the program draws for it. Nothing to download:
 --     brood run scripts/experiments/digits.lua
--- Each of the eight starts with learning rates, momentum and a penalty drawn from wide ranges, which do not go together in
--- most cases. Every 100 steps the two weakest copy one of the two strongest and go on with changed numbers.
+-- Each of the eight starts with learning rates, momentum and a penalty drawn from wide ranges, which in most cases do not
+-- go together. After every 250 steps the two weakest copy one of the two strongest, and go on with each number doubled or
+-- halved.
 local brood = require "brood"
 local nn, loss, optim, data, pbt, metric = brood.nn, brood.loss, brood.optim, brood.data, brood.pbt, brood.metric
 
@@ -34,11 +35,11 @@ return brood.experiment {
         g_lr = pbt.log_uniform(1e-5, 1e-2),
         d_lr = pbt.log_uniform(1e-5, 1e-2),
         beta1 = pbt.uniform(0, 0.9),
-        gamma = pbt.log_uniform(1e-2, 1e2),
+        gamma = pbt.log_uniform(1e-2, 1e1),
     },
     population = 8, rounds = 24, interval = 250,
     exploit = pbt.truncation { bottom = 0.25, top = 0.25 },
-    explore = pbt.perturb { factors = { 0.8, 1.25 } },
+    explore = pbt.perturb { factors = { 0.5, 2 } },
     select = metric.classifier_score { samples = 2500 },
     report = { metric.classifier_score { samples = 2500 }, metric.frechet {} },
 }

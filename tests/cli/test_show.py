@@ -254,7 +254,7 @@ class TestCompare(Case):
         differences = [a - b for a, b in zip(arms["pbt"], arms["search"])]
         half = 4.302653 * statistics.stdev(differences) / math.sqrt(3)
         mean = statistics.mean(differences)
-        line = re.search(r"report: theta +(\S+) +95 % interval (\S+) to (\S+) +3 seeds", words)
+        line = re.search(r"report: theta +(\S+) +95 % interval (\S+) to (\S+), of 3 seeds", words)
         for text, value in zip(line.groups(), (mean, mean - half, mean + half)):
             self.assertAlmostEqual(float(text), value, delta=1e-3 + abs(value) * 1e-2)
         self.assertIn("PBT minus random-search, seed by seed", words)

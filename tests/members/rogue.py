@@ -33,10 +33,17 @@ def die(status, words=""):
 
 
 def leave_child():
-    """Ends, and leaves its pipes to a child, which can be told by the number of who started it all."""
+    """Ends, and leaves its pipes to a stubborn child, which can be told by the number of who started it all."""
     import subprocess  # takes its time, and few need it
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(60)", f"left by {os.getppid()}"])
     die(4, "left a child\n")
+
+
+def deaf(right):
+    os.close(0)
+    say(json.dumps(right) + "\n")
+    die(5)
 
 
 def endless():
@@ -84,7 +91,7 @@ MISDEEDS = {
     "binary": lambda right: (sys.stdout.buffer.write(b"\xff\xfe\x00\x01\n"), sys.stdout.flush()),
     "deep": lambda right: say("{\"a\":" * 5000 + "1" + "}" * 5000 + "\n"),
     "endless": lambda right: endless(),
-    "deaf": lambda right: (os.close(0), os._exit(5)),
+    "deaf": deaf,
     "mute": lambda right: (os.close(1), hang()),
     "nan": change(score=float("nan")),
     "infinite": lambda right: say("{\"id\": %d, \"score\": 1e999}\n" % right["id"]),

@@ -199,6 +199,9 @@ static void test_ends_with_brood(void **state) {
 /* Brood may be started without standard descriptors, whose numbers pipes then get. */
 static void test_without_standard_descriptors(void **state) {
     Bench bench;
+    char path[300];
+    uint8_t *log;
+    size_t size;
     int status;
     (void)state;
     set_up(&bench, NULL);
@@ -215,6 +218,11 @@ static void test_without_standard_descriptors(void **state) {
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 42);
+    snprintf(path, sizeof path, "%s/programs/member-7.txt", bench.directory);
+    assert_ok(file_load(path, 6, &log, &size, &toy_error));
+    assert_int_equal(size, 6);
+    assert_memory_equal(log, "hello\n", size);
+    memory_free(log);
     bench_tear_down(&bench);
 }
 

@@ -25,7 +25,7 @@ static const Case CASES[] = {
     {"killed:score", "scoring: score: the program was killed by signal 9, SIGKILL\n"},
     {"leave_child:step",
      "training: step: the program exited with status 4; the last line of its stderr: left a child\n"},
-    {"deaf:step", "training: step: the program exited with status 5\n"},
+    {"deaf:step", "scoring: score: the program exited with status 5\n"},
     {"rubbish:step",
      "training: step: the answer is not a JSON object on one line: Epoch 1/10:  [31mloss [0m 0.5 "
      "\u00e9\u00df\n"},
@@ -114,10 +114,9 @@ static void test_misdeeds(void **state) {
 }
 
 static void test_hangs(void **state) {
-    static const Case HANGS[] = {
-        {"hang:step", "training: step: the program gave no answer within 1 seconds\n"},
-        {"stubborn:step", "training: step: the program gave no answer within 1 seconds\n"},
-        {"mute:step", "training: step: the program closed its standard output\n"}};
+    static const Case HANGS[] = {{"hang:step", "training: step: the program gave no answer within 1 s\n"},
+                                 {"stubborn:step", "training: step: the program gave no answer within 1 s\n"},
+                                 {"mute:step", "training: step: the program closed its standard output\n"}};
     (void)state;
     double start = bench_seconds();
     char *text = run_cases(HANGS, 3, 3, 3);
@@ -166,7 +165,7 @@ static void assert_no_start(const char *misdeed, Status status, const char *word
 
 static void test_hello(void **state) {
     (void)state;
-    assert_no_start("hang:hello", STATUS_INVALID, "hello: the program gave no answer within 0.5 seconds");
+    assert_no_start("hang:hello", STATUS_INVALID, "hello: the program gave no answer within 0.5 s");
     assert_no_start("version:hello", STATUS_INVALID,
                     "hello: the program speaks version 2 of the protocol: 1 was");
     assert_no_start("no_version:hello", STATUS_INVALID, "hello: the answer lacks a number: version");

@@ -132,7 +132,8 @@ static size_t find_slot(const Population *population, int64_t slot) {
     return index;
 }
 
-/* population:gan(slot) → the live member, between rounds; nil where none is alive */
+/* population:gan(slot) → the live member, between rounds (of an asynchronous run: before it goes on and when it
+ * is done); nil where none is alive */
 static int population_gan(lua_State *L) {
     Population *population = enter(L, "gan");
     if (!population->gan) script_error(L, "gan: the members are no GANs");
@@ -145,7 +146,7 @@ static int population_gan(lua_State *L) {
     return 1;
 }
 
-/* population:signals(slot) → { name = number } of its last steps */
+/* population:signals(slot) → { name = number } of its last steps; at its ready moment, or where `gan` is fine */
 static int population_signals(lua_State *L) {
     Population *population = enter(L, "signals");
     size_t index = find_slot(population, binding_integer(L, 2, "signals: slot", 0, INT64_MAX));
@@ -161,6 +162,18 @@ static int population_signals(lua_State *L) {
         lua_setfield(L, -2, kind->signals[i]);
     }
     return 1;
+}
+
+/* population:measured(slot) → values, deviations of its last scoring's measures, where `signals` is fine */
+static int population_measured(lua_State *L) {
+    Population *population = enter(L, "measured");
+    size_t index = find_slot(population, binding_integer(L, 2, "measured: slot", 0, INT64_MAX));
+    bool there = population->scorer && index < pbt_run_count(population->run);
+    const GanPair *pair = there ? pbt_run_member(population->run, index, NULL) : NULL;
+    if (!pair) return 0;
+    callback_push_numbers(L, pair->values, scorer_count(population->scorer));
+    callback_push_numbers(L, pair->deviations, scorer_count(population->scorer));
+    return 2;
 }
 
 static int population_memory(lua_State *L) {
@@ -267,6 +280,8 @@ static const BindingFunction METHODS[] = {
     {"gan", "(slot: integer): brood.Member?", "The live member of a slot, between rounds.", population_gan},
     {"signals", "(slot: integer): table<string, number>", "What was seen of its last steps.",
      population_signals},
+    {"measured", "(slot: integer): number[]?, number[]?", "What its last scoring measured, and the deviations.",
+     population_measured},
     {"memory", "(): string", "What was remembered when the run was left.", population_memory},
     {"set_interval", "(steps: integer)", "From the next round on.", population_set_interval},
     {"set_exploit", "(rule: table)", "From the next round on.", population_set_exploit},

@@ -484,7 +484,7 @@ local function new_scoring(self, seed)
     local reports = {}
     for i = 2, #told do reports[i - 1] = told[i].name end
     return {
-        scorer = scorer, sign = sign, reports = reports, told = told,
+        scorer = scorer, sign = sign, reports = reports, told = told, raw_finish = finish,
         finish = finish and function(values, deviations)
             values, deviations = finish(values, deviations)
             values[1] = sign * values[1]

@@ -80,7 +80,7 @@ local WRITE = {
 }
 
 local FIELDS = { "round", "rounds", "interval", "members", "exploit", "explore", "state", "seed", "experiment", "directory",
-    "stop", "stopped", "pin", "fork", "add", "drop", "set", "go", "extend", "close", "gan", "signals", "facts", "scores" }
+    "stop", "stopped", "pin", "fork", "add", "drop", "set", "go", "extend", "close", "gan", "signals", "measured", "facts", "scores" }
 
 local meta = {
     __name = "brood.Run",
@@ -90,7 +90,9 @@ local meta = {
         if name == "state" then return fields.kept.state end
         if READ[name] then return READ[name](fields) end
         if fields[name] ~= nil then return fields[name] end
-        if name == "directory" or name == "scores" then return nil end
+        if name == "directory" or name == "scores" or name == "going" or name == "finish" then
+            return nil
+        end
         script.fail(("run has no '%s'%s"):format(tostring(name), check.hint(name, FIELDS)))
     end,
     __newindex = function(self, name, value)
@@ -117,6 +119,13 @@ function Run:drop(member) self.core:drop(number_of("run:drop", member)) end
 function Run:set(member, values) self.core:set_values(number_of("run:set", member), values) end
 function Run:gan(slot) return self.core:gan(slot) end
 function Run:signals(slot) return self.core:signals(slot) end
+-- Values and deviations of all scores, as metric.scorer tells of them, when the member was scored last; nil without scores.
+function Run:measured(slot)
+    local values, deviations = self.core:measured(slot)
+    local raw = rawget(self, "fields").finish
+    if values and raw then return raw(values, deviations) end
+    return values, deviations
+end
 function Run:close() if self.core then self.core:close() end end
 
 -- So many rounds more than are done, even if it was stopped.
@@ -129,7 +138,13 @@ end
 -- ends it as interrupted, with the round that is done kept.
 function Run:go(rounds, leave)
     rounds = rounds or self.rounds
-    if self.experiment.mode == "asynchronous" then return self.core:rounds(rounds) end
+    local fields = rawget(self, "fields")
+    if self.experiment.mode == "asynchronous" then
+        fields.going = true -- members train while others are looked at
+        local ended = self.core:rounds(rounds)
+        fields.going = false
+        return ended
+    end
     while self.core:round() < rounds do
         local ended = self.core:rounds(self.core:round() + 1)
         if ended ~= "finished" then return ended end
@@ -277,7 +292,7 @@ function population.new(experiment, given)
     end
     if fresh and options.start then experiment:member(self.seed, 0):load(options.start) end -- may be of no use
     local scoring = experiment:scoring(self.seed)
-    self.scores = scoring and scoring.told
+    self.scores, self.finish = scoring and scoring.told, scoring and scoring.raw_finish
     self.facts = experiment:facts(scoring)
     local spec = {
         space = space_of(experiment), seed = self.seed, population = experiment.population,

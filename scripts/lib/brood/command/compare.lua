@@ -34,7 +34,7 @@ local function print_arms(compared)
     head[#head + 1], head[#head + 2] = "images", "CPU seconds"
     local rows = { head }
     for i, arm in ipairs(compared.arms) do
-        local row = { arm.label, tostring(#arm.runs) }
+        local row = { arm.title, tostring(#arm.runs) }
         for _, measure in ipairs(compared.measures) do
             row[#row + 1] = spread_text(comparison.values(arm, measure, compared.last))
         end
@@ -51,7 +51,7 @@ end
 
 local function print_course(compared)
     local measure, head, rows = compared.measures[1], { "steps" }, {}
-    for _, arm in ipairs(compared.arms) do head[#head + 1] = arm.label end
+    for _, arm in ipairs(compared.arms) do head[#head + 1] = arm.short end
     rows[1] = head
     for quarter = 1, QUARTERS do
         local steps = compared.last * quarter / QUARTERS
@@ -70,8 +70,9 @@ local function signed(value) return (value >= 0 and "+" or "") .. text.number(va
 
 local function difference_text(differences)
     local mean, half = student.mean(differences), student.half_interval(differences)
-    if not half then return signed(mean), "one seed: no interval" end
-    return signed(mean), ("95 %% interval %s to %s"):format(signed(mean - half), signed(mean + half))
+    if not half then return signed(mean), "of one seed, which gives no interval" end
+    return signed(mean), ("95 %% interval %s to %s, of %d seeds"):format(signed(mean - half), signed(mean + half),
+        #differences)
 end
 
 local function print_differences(compared, first, second)
@@ -81,22 +82,19 @@ local function print_differences(compared, first, second)
         for i, pair in ipairs(shared) do differences[i] = pair.a - pair.b end
         if #shared > 0 then
             local mean, interval = difference_text(differences)
-            rows[#rows + 1] = {
-                measure.name, mean, interval, ("%d %s"):format(#shared, #shared == 1 and "seed" or "seeds"),
-                measure.lower and "lower is better" or "",
-            }
+            rows[#rows + 1] = { measure.name, mean, interval, measure.lower and "lower is better" or "" }
         end
     end
     if #rows == 0 then return end
-    print(("\n%s minus %s, seed by seed"):format(first.label, second.label))
-    print_table(rows, { true, false, true, true, true })
+    print(("\n%s minus %s, seed by seed"):format(first.short, second.short))
+    print_table(rows, { true, false, true, true })
 end
 
 local function print_pairs(compared, first, second)
     local measure = compared.measures[1]
     local shared = comparison.pairs(first, second, measure, compared.last)
     if #shared < 2 then return end
-    local rows = { { "seed", first.label, second.label, "difference" } }
+    local rows = { { "seed", first.short, second.short, "difference" } }
     for _, pair in ipairs(shared) do
         rows[#rows + 1] = { pair.seed, text.number(pair.a), text.number(pair.b), signed(pair.a - pair.b) }
     end

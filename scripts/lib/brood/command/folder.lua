@@ -152,6 +152,37 @@ function folder.state_of(path, slot)
     return path, folder.run_of(path)
 end
 
+-- The hyperparameters of whoever had a state, or nil where the store has forgotten.
+local function values_of_state(run, hash)
+    for _, row in ipairs(command.try(record.export, run.directory).scored) do
+        if row.state == hash then
+            local lineage = command.try(record.lineage, run.directory, row.slot, row.round)
+            return lineage[#lineage].values
+        end
+    end
+end
+
+-- What a run's averaged generator makes (that of find_member), or a state's of the run that it lies in:
+-- :sample(first, count, seed), `data` and `seed`. nil when the path is neither.
+function folder.generator(path, slot)
+    local experiment, member
+    if files.kind(path) == "file" then
+        local run = folder.run_of(path)
+        if not run then command.fail("%s: not a state file in the directory of a run", path) end
+        experiment = run:load_script()
+        member = experiment:member(experiment.seed, 0, values_of_state(run, path:match "([%da-f]+)%.safetensors$"))
+        command.try(member.load, member, path)
+    elseif files.kind(path .. "/run.db") == "file" then
+        experiment, member = folder.open(path):revive(slot)
+    else
+        return nil
+    end
+    return {
+        data = experiment.data, seed = experiment.seed,
+        sample = function(_, first, count, seed) return member:sample(first, count, seed) end,
+    }
+end
+
 -- What `from` means: { run = directory, round = number or nil }, or { state = path }.
 function folder.source(text)
     local directory, round = text:match "^(.*)@(%d+)$"

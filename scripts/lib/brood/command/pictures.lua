@@ -69,16 +69,16 @@ function pictures.reals(path, experiment)
     image.grid(path, (experiment.data:samples(1, math.min(SHOWN, experiment.data:count()))))
 end
 
--- A row of images for each of a run's members, of the same latent vectors; black where one has failed.
-function pictures.members(path, experiment, run, members)
+-- A row of images for each of several members, of the same latent vectors; black where one is false.
+function pictures.members(path, experiment, members)
+    if experiment:makes() ~= "images" then return end
     local rows, shape = {}, nil
     for i, member in ipairs(members) do
-        local gan = run:gan(member.slot)
-        rows[i] = gan and pictures.sample(experiment, gan, { count = ROW })
+        rows[i] = member and pictures.sample(experiment, member, { count = ROW })
         shape = shape or rows[i] and rows[i]:shape()
     end
     for i = 1, #members do rows[i] = rows[i] or graph.value(shape, -1) end
-    if experiment:makes() == "images" then image.grid(path, image.join(rows), { columns = ROW, magnify = 1 }) end
+    image.grid(path, image.join(rows), { columns = ROW })
 end
 
 -- ---- from one latent vector to another ---------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ end
 local function read(given)
     local self = check.fields("metric.classifier", given, FIELDS)
     read_data(self)
-    local recipe = networks.recipe(self.learned)
+    local recipe = networks.recipe(self.half and self.learned:part(self.half, 2) or self.learned)
     for _, name in ipairs { "steps", "batch", "lr" } do self[name] = self[name] or recipe[name] end
     self.dropout, self.augment, self.change = recipe.dropout, recipe.augment, recipe.change
     self.say = self.say or function(line) io.stderr:write("brood: ", line, "\n") end

@@ -169,6 +169,7 @@ local scorer = require "brood.metric.scorer"
 
 metric.classifier, metric.classifiers = classifier.classifier, classifier.classifiers
 metric.scorer, metric.report = scorer.scorer, scorer.report
+metric.alarms = require("brood.metric.alarm").alarms
 for name, f in pairs(score.constructors) do metric[name] = f end
 
 for name, f in pairs(metric) do metric[name] = check.constructor(f) end

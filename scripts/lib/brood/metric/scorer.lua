@@ -72,10 +72,19 @@ local function place_in(list, element)
     return #list
 end
 
-local function warn_of_few(part, samples, classifier)
-    if not kinds[part.kind].features or samples >= classifier.width then return end
-    io.stderr:write(("brood: warning: %s: %d images, fewer than the %d features: the result says little\n"):format(
-        part.kind, samples, classifier.width))
+-- Said on stderr; the results stand.
+local function warn_of_few(scores, chosen)
+    local few, count, width = {}, 0, 0
+    for i, one in ipairs(scores) do
+        for _, part in ipairs(one.components) do
+            if chosen[i] and kinds[part.kind].features and part.samples < chosen[i].width then
+                few[#few + 1], count, width = part.kind, part.samples, chosen[i].width
+            end
+        end
+    end
+    if #few == 0 then return end
+    io.stderr:write(("brood: warning: %d images, fewer than the %d features: %s say little\n"):format(count, width,
+        table.concat(few, ", ")))
 end
 
 local function measure_of(part, classifier, looker, most)
@@ -158,10 +167,8 @@ function scorer.scorer(scores, experiment)
     local known, chosen = provide_classifiers(scores, experiment), {}
     for i, one in ipairs(scores) do
         chosen[i] = classifier_for(one, experiment, known)
-        for _, part in ipairs(one.components) do
-            if chosen[i] then warn_of_few(part, one.samples, chosen[i]) end
-        end
     end
+    warn_of_few(scores, chosen)
     local made, finish = build(scores, chosen, experiment.data, math.maxinteger), finish_of(scores)
     local values, deviations = ceilings(scores, chosen, experiment.data, made, finish)
     local facts = {}

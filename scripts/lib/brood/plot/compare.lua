@@ -36,7 +36,7 @@ end
 local function key(self, share)
     local entries = {}
     for i, arm in ipairs(self.arms) do
-        local words = ("%s (%d %s)"):format(arm.label, #arm.runs, #arm.runs == 1 and "run" or "runs")
+        local words = ("%s (%d %s)"):format(arm.title, #arm.runs, #arm.runs == 1 and "run" or "runs")
         entries[i] = { ("%s lc rgb '%s'"):format(LINE, ARMS[(i - 1) % #ARMS + 1]), words }
     end
     return gnuplot.key(entries, share)

@@ -1,7 +1,7 @@
 -- Runs at equal steps. Runs that differ in nothing but the seed are one arm.
 --
 --     local comparison = comparison.of(runs)
---     arms       { { label =, runs = { ... } }, ... } in the order in which the first of each was given
+--     arms       { { title =, short =, runs = { ... } }, ... } in the order in which the first of each was given
 --     measures   { { name =, lower =, of = function(node) }, ... }: the scores that all runs have
 --     last       the steps up to which all have come
 --     warnings   texts
@@ -13,6 +13,8 @@ local comparison = {}
 
 -- Facts that do not make another arm: the seed, how far it went, and what follows from the classifiers' training.
 local SAME = { "^seed$", "^rounds$", "ceiling", "%.better$", "^classifier%." }
+
+local LONG = 30 -- characters of a label, beyond which letters stand for them
 
 -- ---- arms ----------------------------------------------------------------------------------------------------------
 
@@ -60,13 +62,41 @@ local function signature(run, names)
     return table.concat(words, "\n")
 end
 
--- Facts in which arms differ, the word for whom is what they hold.
-local PLAIN = { control = true, name = true, mode = true }
+-- A rule in its parts: "truncation bottom 0.2 ..." is { exploit = "truncation", ["exploit.bottom"] = "0.2", ... }.
+local function add_rule(traits, name, rule)
+    local key
+    for word in rule:gmatch "%S+" do
+        if not traits[name] then
+            traits[name] = word
+        elseif word:find "^%a" then
+            key = name .. "." .. word
+        elseif key then
+            traits[key] = traits[key] and traits[key] .. " " .. word or word
+        end
+    end
+end
+
+-- What a label may say of a run: its facts, rules in their parts. Without exploit there are no rules.
+local function traits_of(run, names)
+    local traits = {}
+    for _, name in ipairs(names) do
+        local rule = name == "exploit" or name == "explore"
+        if not rule then
+            traits[name] = run.facts[name]
+        elseif run.control ~= "random-search" then
+            add_rule(traits, name, run.facts[name] or "")
+        end
+    end
+    return traits
+end
+
+-- Traits in which arms differ, the word for which is what they hold.
+local PLAIN = { control = true, name = true, mode = true, exploit = true, explore = true }
 
 local function word_for(name, value)
     if name == "control" and value == "off" then return "PBT" end
-    if PLAIN[name] then return value or "-" end
-    return ("%s %s"):format((name:gsub("^hyper%.", "")), value or "-")
+    if PLAIN[name] then return value end
+    return ("%s %s"):format(name:match "[^.]*$", value)
 end
 
 -- Arms that no fact tells apart differ in their scripts, or in what was changed on the command line.
@@ -80,17 +110,34 @@ local function label_scripts(arms)
     end
 end
 
+-- Whether arms that have the trait differ in it.
+local function differs(arms, name)
+    local first
+    for _, arm in ipairs(arms) do
+        first = first or arm.traits[name]
+        if arm.traits[name] and arm.traits[name] ~= first then return true end
+    end
+    return false
+end
+
 local function label_arms(arms, names)
+    for _, arm in ipairs(arms) do arm.traits = traits_of(arm.runs[1], names) end
     for _, arm in ipairs(arms) do
         local words = {}
-        for _, name in ipairs(names) do
-            local differs = false
-            for _, other in ipairs(arms) do
-                differs = differs or other.runs[1].facts[name] ~= arm.runs[1].facts[name]
-            end
-            if differs then words[#words + 1] = word_for(name, arm.runs[1].facts[name]) end
+        for _, name in ipairs(sorted_keys(arm.traits)) do
+            if differs(arms, name) then words[#words + 1] = word_for(name, arm.traits[name]) end
         end
         arm.label = #words > 0 and table.concat(words, ", ") or arm.runs[1].name
+    end
+end
+
+-- Long labels are told once, and then a letter stands for each.
+local function shorten(arms)
+    local long = false
+    for _, arm in ipairs(arms) do long = long or #arm.label > LONG end
+    for i, arm in ipairs(arms) do
+        arm.short = long and #arms <= 26 and string.char(64 + i) or arm.label
+        arm.title = arm.short == arm.label and arm.label or ("%s: %s"):format(arm.short, arm.label)
     end
 end
 
@@ -112,6 +159,7 @@ local function make_arms(runs, warnings)
     end
     label_arms(arms, names)
     label_scripts(arms)
+    shorten(arms)
     return arms
 end
 

@@ -51,6 +51,7 @@ local function add_scores(lines, run, columns)
         words[#words + 1] = ceiling and text.noisy(ceiling, deviation) or "-"
         rows[#rows + 1] = words
     end
+    if run.score == "none" and #run.reports == 0 then return end
     if run.score ~= "none" then
         row(run.score, function(node) return node and text.noisy(node.score, node.deviation) or "-" end, run.ceiling,
             run.ceiling_deviation)
@@ -83,16 +84,35 @@ end
 
 -- ---- what was done -------------------------------------------------------------------------------------------------
 
+local ROLLBACK = {} -- no event of its own: a copy onto a member that had got worse
+
 local DONE = { -- kinds of events, and their names for one and for more
-    { "copied", "copy", "copies" }, { "took hyperparameters", "copy of hyperparameters", "copies of hyperparameters" },
+    { "copied", "copy", "copies" }, { ROLLBACK, "rollback", "rollbacks" }, { "took hyperparameters", "copy of hyperparameters", "copies of hyperparameters" },
     { "explored", "explore", "explores" }, { "failed", "failure", "failures" },
     { "replaced", "failed member replaced", "failed members replaced" }, { "forked", "fork", "forks" },
     { "pinned", "pin", "pins" }, { "added", "member added", "members added" },
-    { "dropped", "member dropped", "members dropped" }, { "rolled back", "rollback", "rollbacks" },
+    { "dropped", "member dropped", "members dropped" },
+    { "rolled back", "return to a whole round", "returns to a whole round" },
     { "resumed", "resumption", "resumptions" },
 }
 
+-- Members that were overwritten when they were worse than their lineage once was, beyond the noise of the scores.
+local function count_rollbacks(run)
+    local number = 0
+    for _, event in ipairs(run.events) do
+        local node = event.kind == "copied" and run.at[event.round] and run.at[event.round][event.slot]
+        local worse = false
+        for _, ancestor in ipairs(node and node.rank and history.lineage(node) or {}) do
+            local noise = math.sqrt((ancestor.deviation or 0) ^ 2 + (node.deviation or 0) ^ 2)
+            worse = worse or ancestor.rank ~= nil and ancestor.rank - node.rank > 3 * noise
+        end
+        number = number + (worse and 1 or 0)
+    end
+    return number
+end
+
 local function count_events(run, kind)
+    if kind == ROLLBACK then return count_rollbacks(run) end
     if kind ~= "rolled back" and kind ~= "resumed" then return history.count(run, kind) end
     local number = 0
     for _, event in ipairs(run.events) do number = number + (event.kind == kind and 1 or 0) end
