@@ -376,7 +376,7 @@ static Status record(const Step *step, size_t signal, double value) {
     step->trainer->counts[signal]++;
     if (isfinite(value)) return STATUS_OK;
     return error_set(step->error, STATUS_NOT_FINITE, "%s is %g at step %" PRId64,
-                     step->trainer->signals[signal], isnan(value) ? fabs(value) : value, step->age + 1);
+                     step->trainer->signals[signal], error_number(value), step->age + 1);
 }
 
 static Status record_outputs(const Step *step, const Phase *phase) {

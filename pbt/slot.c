@@ -115,7 +115,8 @@ void slot_train(PbtRun *run, void *worker, Slot *slot, int64_t steps) {
 
 static void take_score(const PbtRun *run, Slot *slot, PbtScore *score, Status status, Error *error) {
     if (!status && (!isfinite(score->score) || !isfinite(score->deviation)))
-        status = error_set(error, STATUS_NOT_FINITE, "the score is %g ± %g", score->score, score->deviation);
+        status = error_set(error, STATUS_NOT_FINITE, "the score is %g ± %g", error_number(score->score),
+                           error_number(score->deviation));
     score->score += 0.0; /* never -0, which a database would turn into 0 */
     score->deviation += 0.0;
     for (size_t i = 0; i < run->options.kind->report_count; i++) score->reports[i] += 0.0;

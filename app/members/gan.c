@@ -140,8 +140,8 @@ static Status health(void *context, void *worker, void *member, Error *error) {
         const LayoutEntry *entry = layout_entry(state->layout, i);
         for (size_t n = 0; n < entry->count; n++)
             if (!isfinite(state->data[entry->offset + n]))
-                return error_set(error, STATUS_NOT_FINITE, "%s %s holds %s", layout_kind_text(entry->kind),
-                                 entry->name, isnan(state->data[entry->offset + n]) ? "nan" : "inf");
+                return error_set(error, STATUS_NOT_FINITE, "%s %s holds %g", layout_kind_text(entry->kind),
+                                 entry->name, error_number((double)state->data[entry->offset + n]));
     }
     return STATUS_OK;
 }

@@ -1,5 +1,6 @@
 /* What scripts and the library are called for while a run goes on: on the thread that runs the population,
  * between two statements of pbt/. */
+#include <ctype.h>
 #include <math.h>
 #include <string.h>
 
@@ -10,6 +11,15 @@
 /* ---- calling ------------------------------------------------------------------------------------------- */
 
 enum { SELF = 1, ARGUMENTS = 2 }; /* places on a body's stack */
+
+/* What a member fails by is kept with the run, and is to be the same wherever script and run lie: of a place
+ * "folder/file.lua:3:" at the beginning only the file's name. */
+static const char *without_folder(const char *message) {
+    size_t length = strcspn(message, ":");
+    if (message[length] != ':' || !isdigit((unsigned char)message[length + 1])) return message;
+    while (length > 0 && message[length - 1] != '/') length--;
+    return message + length;
+}
 
 Status callback_protect(Population *population, lua_CFunction body, void *arguments, bool ends,
                         Error *error) {
@@ -26,8 +36,9 @@ Status callback_protect(Population *population, lua_CFunction body, void *argume
     if (code == LUA_OK) return STATUS_OK;
     const char *message = lua_tostring(L, -1);
     if (!message) message = "an error without a message";
+    const char *told = ends ? message : without_folder(message);
     Status status = error_set(error, code == LUA_ERRMEM ? STATUS_NO_MEMORY : STATUS_INVALID, "%.*s",
-                              (int)strcspn(message, "\n"), message);
+                              (int)strcspn(told, "\n"), told);
     if (ends)
         lua_setiuservalue(L, self, POPULATION_FAILURE);
     else
@@ -68,16 +79,23 @@ void callback_push_numbers(lua_State *L, const double *numbers, size_t count) {
 void callback_read_numbers(lua_State *L, int index, const char *what, double *numbers, size_t count) {
     index = lua_absindex(L, index);
     if (count > 0 && !lua_istable(L, index))
-        luaL_error(L, "%s: a list of %d numbers expected, got %s", what, (int)count, luaL_typename(L, index));
+        script_error(L, "%s: a list of %d numbers expected, got %s", what, (int)count,
+                     luaL_typename(L, index));
     for (size_t i = 0; i < count; i++) {
         if (lua_rawgeti(L, index, (lua_Integer)i + 1) != LUA_TNUMBER)
-            luaL_error(L, "%s: number %d expected, got %s", what, (int)i + 1, luaL_typename(L, -1));
+            script_error(L, "%s: number %d expected, got %s", what, (int)i + 1, luaL_typename(L, -1));
         numbers[i] = lua_tonumber(L, -1);
         lua_pop(L, 1);
     }
 }
 
 /* ---- hyperparameters as tables ------------------------------------------------------------------------- */
+
+/* Options and constants were written as whole numbers, if they are any. */
+static bool is_whole(const PbtHyper *hyper, double value) {
+    bool ranges = hyper->kind == PBT_UNIFORM || hyper->kind == PBT_LOG_UNIFORM;
+    return !ranges && value == floor(value) && fabs(value) <= 0x1p53;
+}
 
 void callback_push_values(lua_State *L, const PbtSpace *space, const double *values) {
     lua_createtable(L, 0, (int)space->count);
@@ -86,7 +104,7 @@ void callback_push_values(lua_State *L, const PbtSpace *space, const double *val
         const char *label = pbt_hyper_label(hyper, values[i]);
         if (label)
             lua_pushstring(L, label);
-        else if (hyper->kind == PBT_INTEGER)
+        else if (is_whole(hyper, values[i]))
             lua_pushinteger(L, (lua_Integer)values[i]);
         else
             lua_pushnumber(L, values[i]);
@@ -97,7 +115,7 @@ void callback_push_values(lua_State *L, const PbtSpace *space, const double *val
 static double read_label(lua_State *L, const PbtHyper *hyper, const char *what, const char *text) {
     for (size_t i = 0; hyper->labels && i < hyper->count; i++)
         if (strcmp(hyper->labels[i], text) == 0) return hyper->numbers ? hyper->numbers[i] : (double)i;
-    luaL_error(L, "%s: '%s' is none of the options of %s", what, text, hyper->name);
+    script_error(L, "%s: '%s' is none of the options of %s", what, text, hyper->name);
     return NAN;
 }
 
@@ -110,12 +128,12 @@ static bool is_known(const PbtSpace *space, const char *name) {
 void callback_read_values(lua_State *L, int index, const PbtSpace *space, const char *what, double *values) {
     index = lua_absindex(L, index);
     if (!lua_istable(L, index))
-        luaL_error(L, "%s: a table of hyperparameters expected, got %s", what,
-                   lua_isnil(L, index) ? "nothing" : luaL_typename(L, index));
+        script_error(L, "%s: a table of hyperparameters expected, got %s", what,
+                     lua_isnil(L, index) ? "nothing" : luaL_typename(L, index));
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1))
         if (lua_type(L, -2) != LUA_TSTRING || !is_known(space, lua_tostring(L, -2)))
-            luaL_error(L, "%s: there is no hyperparameter '%s'", what,
-                       lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "[not a name]");
+            script_error(L, "%s: there is no hyperparameter '%s'", what,
+                         lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "[not a name]");
     for (size_t i = 0; i < space->count; i++) {
         const PbtHyper *hyper = &space->hypers[i];
         lua_pushstring(L, hyper->name);
@@ -125,8 +143,8 @@ void callback_read_values(lua_State *L, int index, const PbtSpace *space, const 
         else if (type == LUA_TNUMBER)
             values[i] = lua_tonumber(L, -1);
         else
-            luaL_error(L, "%s: a number expected for %s, got %s", what, hyper->name,
-                       type == LUA_TNIL ? "nothing" : luaL_typename(L, -1));
+            script_error(L, "%s: a number expected for %s, got %s", what, hyper->name,
+                         type == LUA_TNIL ? "nothing" : luaL_typename(L, -1));
         lua_pop(L, 1);
     }
 }
@@ -199,18 +217,26 @@ typedef struct {
     ptrdiff_t *donor;
 } ExploitCall;
 
-/* The donor at the top of the stack: one of the tables that were given, a member's number, or nil. */
+/* The donor at the top of the stack, below it the place of the function that returned it: one of the tables
+ * that were given, a member's number, or nil. */
 static void read_donor(lua_State *L, const ExploitCall *call) {
-    if (lua_isnil(L, -1)) return;
+    const char *place = luaL_tolstring(L, -1, NULL);
+    lua_replace(L, -2);
+    if (lua_isnil(L, -2)) return;
+    lua_pushvalue(L, -2);
     if (lua_istable(L, -1)) lua_getfield(L, -1, "slot");
-    int whole = lua_isinteger(L, -1);
-    if (!whole)
-        luaL_error(L, "exploit: the function must return one of the others, or nil; it returned a %s",
-                   luaL_typename(L, -1));
+    if (!lua_isinteger(L, -1))
+        script_error(L, "exploit: the function of %s must return one of the others, or nil; it returned a %s",
+                     place, luaL_typename(L, -1));
     lua_Integer slot = lua_tointeger(L, -1);
     for (size_t i = 0; i < call->count; i++)
         if (call->members[i].slot == slot) *call->donor = (ptrdiff_t)i;
-    if (*call->donor < 0) luaL_error(L, "exploit: the function named member %I, which there is not", slot);
+    if (*call->donor < 0)
+        script_error(L, "exploit: the function of %s named member %lld, which there is not", place,
+                     (long long)slot);
+    if ((size_t)*call->donor == call->me)
+        script_error(L, "exploit: the function of %s named member %lld its own donor", place,
+                     (long long)slot);
 }
 
 static int exploit_body(lua_State *L) {
@@ -228,7 +254,7 @@ static int exploit_body(lua_State *L) {
         lua_rawseti(L, -2, ++others);
     }
     rng_push(L, call->stream);
-    lua_call(L, 4, 1);
+    lua_call(L, 4, 2);
     read_donor(L, call);
     return 0;
 }
@@ -255,9 +281,9 @@ static int explore_body(lua_State *L) {
     lua_pushinteger(L, call->token);
     callback_push_values(L, &population->options.space, call->values);
     rng_push(L, call->stream);
-    lua_call(L, 3, 1);
-    callback_read_values(L, -1, &population->options.space, "explore: what the function returned",
-                         call->values);
+    lua_call(L, 3, 2);
+    lua_pushfstring(L, "explore: what the function of %s returned", luaL_tolstring(L, -1, NULL));
+    callback_read_values(L, -4, &population->options.space, lua_tostring(L, -1), call->values);
     return 0;
 }
 

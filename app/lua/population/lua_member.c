@@ -48,7 +48,6 @@ static int create_body(lua_State *L) {
     lua_pushinteger(L, call->birth->slot);
     callback_push_values(L, &population->options.space, call->birth->values);
     lua_call(L, 2, 1);
-    if (lua_isnil(L, -1)) luaL_error(L, "init: a member expected, the function returned nothing");
     call->member->reference = luaL_ref(L, keeps);
     return 0;
 }

@@ -71,13 +71,18 @@ local function results(fields, score, deviation, reports)
     return score, deviation or 0, list
 end
 
+local function made(what, me)
+    if me == nil then error(what .. ": a member expected, the function returned nothing", 0) end
+    return me
+end
+
 -- The functions of app/lua/population/lua_member.c. A member is { me, h, slot, and the steps it has made }.
 function member.calls(fields, seed)
     local function rng(one, purpose, counter) return core.rng(seed, one.slot, "lua." .. purpose, counter) end
     local calls = {}
     function calls.create(slot, values)
         local one = { slot = slot, h = values, steps = 0 }
-        one.me = fields.init(values, rng(one, "init", 0), slot)
+        one.me = made("init", fields.init(values, rng(one, "init", 0), slot))
         return one
     end
     function calls.apply(one, values)
@@ -97,7 +102,7 @@ function member.calls(fields, seed)
     function calls.load(one, text)
         local data, message = plain.decode(text)
         if data == nil then error("its state cannot be read: " .. tostring(message), 0) end
-        one.me = fields.load and fields.load(data) or data
+        one.me = fields.load and made("load", fields.load(data)) or data
     end
     return calls
 end

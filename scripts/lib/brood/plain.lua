@@ -8,6 +8,7 @@ local function key_order(a, b)
 end
 
 local function number_text(value)
+    if value == math.mininteger then return "0x8000000000000000" end -- whose digits alone are no integer
     if math.type(value) == "integer" then return ("%d"):format(value) end
     if value ~= value then return "(0/0)" end
     if value == math.huge then return "(1/0)" elseif value == -math.huge then return "(-1/0)" end

@@ -38,6 +38,11 @@ local function known_functions(experiment)
     return list, token_of
 end
 
+local function place_of(f)
+    local place = debug.getinfo(f, "S")
+    return ("%s:%d"):format(place.short_src, place.linedefined)
+end
+
 -- A rule as the core takes it.
 local function rule_of(what, rule, token_of)
     if type(rule) == "function" then
@@ -220,7 +225,10 @@ local function put_rules(spec, self)
     spec.exploit_rule = rule_of("exploit", experiment.exploit, self.token_of)
     spec.explore_rule = rule_of("explore", experiment.explore, self.token_of)
     if next(self.functions) then
-        spec.exploit = function(token, ...) return self.functions[token](...) end
+        spec.exploit = function(token, ...)
+            local f = self.functions[token]
+            return f(...), place_of(f) -- which errors name
+        end
         spec.explore = spec.exploit
     end
     spec.burn_in, spec.recombine = experiment.burn_in, experiment.recombine
@@ -244,6 +252,14 @@ local function put_members(spec, self, scoring)
     else
         for name, call in pairs(members.calls(experiment.members, self.seed)) do spec[name] = call end
     end
+end
+
+-- What is kept with each round, apart from what the core keeps.
+local function memory_of(self)
+    local fine, text = pcall(plain.encode, { state = self.kept.state, rounds = self.rounds }, "run")
+    local schedule = self.experiment.schedule
+    if not fine then error(schedule and ("%s: the schedule: %s"):format(place_of(schedule), text) or text, 0) end
+    return text
 end
 
 local OPTIONS = {
@@ -289,7 +305,7 @@ function population.new(experiment, given)
         from = options.from, from_round = options.from_round, order = options.order,
         report_best = experiment.report_best, keep_best = experiment.keep_best, keep_every = experiment.keep_every,
         schedule = scheduled(self, run), interrupted = options.interrupted,
-        remember = function() return plain.encode({ state = self.kept.state, rounds = self.rounds }, "run.state") end,
+        remember = function() return memory_of(self) end,
         progress = options.progress and function(moment, slot) options.progress(run, moment, slot) end,
         facts = table.move(options.facts or {}, 1, #(options.facts or {}), #self.facts + 1, self.facts),
     }

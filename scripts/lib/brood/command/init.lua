@@ -90,7 +90,7 @@ end
 -- copy: programs run there.
 function command.load(path, overrides, original)
     local text = command.read(path)
-    local chunk, message = load(text:gsub("^#[^\n]*", ""), "@" .. path)
+    local chunk, message = load(text:gsub("^#[^\n]*", ""), "@" .. (original or path))
     if not chunk then command.fail("%s", message) end
     experiment.overrides = overrides
     local returned = chunk()
