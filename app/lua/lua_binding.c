@@ -12,12 +12,13 @@
 #include "app/lua/lua_initializer.h"
 #include "app/lua/lua_model.h"
 #include "app/lua/lua_script.h"
+#include "app/lua/lua_terminal.h"
 #include "app/lua/metric/lua_metric.h"
 #include "app/names.h"
 
-const BindingModule *const binding_modules[] = {&binding_graph,  &binding_data,        &binding_model,
-                                                &binding_image,  &binding_initializer, &binding_files,
-                                                &binding_metric, &binding_script,      NULL};
+const BindingModule *const binding_modules[] = {
+    &binding_graph, &binding_data,   &binding_model,    &binding_image,  &binding_initializer,
+    &binding_files, &binding_metric, &binding_terminal, &binding_script, NULL};
 
 /* ---- classes and modules ------------------------------------------------------------------------------- */
 
