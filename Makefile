@@ -8,9 +8,9 @@ CC    ?= gcc
 V     ?= 0#            1 shows the commands
 
 # ---- what it stands on (Debian package names beside the pkg-config names) -----------------------------------
-PKGS      := openblas lua5.4 libpng zlib sqlite3 libcjson libxxhash libmd sleef
+PKGS      := openblas lua5.4 libpng zlib sqlite3 libcjson libxxhash libmd sleef libedit
 DEBS      := gcc make pkg-config libopenblas-dev liblua5.4-dev libpng-dev zlib1g-dev libsqlite3-dev \
-             libcjson-dev libxxhash-dev libmd-dev libsleef-dev libcmocka-dev lua-unit python3 curl gnuplot-nox
+             libcjson-dev libxxhash-dev libmd-dev libsleef-dev libedit-dev libcmocka-dev lua-unit python3 curl gnuplot-nox
 
 # ---- variants: each combination has a build directory of its own ---------------------------------------------
 empty   :=

@@ -163,6 +163,13 @@ static const Command COMMANDS[] = {
      "~/.local/share/brood.\n"
      "Only files whose sums are right are kept. Those of a folder that have no published sum, as they were\n"
      "unpacked, are kept if they can be read."},
+    {"repl", "", "a prompt over the Lua library", 0, 0, "brood.command.repl", NULL, NULL,
+     "Its modules are there as globals: nn, loss, data ... An expression prints its value; lines go on "
+     "until\n"
+     "they make sense; names that are given without `local` stay. Tab completes; the history is kept in\n"
+     "$XDG_STATE_HOME/brood or ~/.local/state/brood. Ctrl-C gives a line up or ends what it does, Ctrl-D "
+     "leaves.\n"
+     "Lines may come from a pipe as well: `echo 1 + 1 | brood repl`."},
     {"lua", "FILE [ARGUMENT...]", "run a Lua script", 1, -1, NULL, lua_command, NULL,
      "The script finds its arguments in `arg` and in `...`, as with the plain Lua interpreter. `require` "
      "looks\n"
@@ -355,8 +362,9 @@ static int run_module(const Command *command, const AppOptions *options, const G
             strlen(given->option[i]->name) + (given->value[i] ? strlen(given->value[i]) : 0) + sizeof "--=";
     char end[] = "--", beside[PATH_MAX];
     struct stat status;
-    bool folder = stat(argv[1], &status) == 0 && S_ISDIR(status.st_mode); /* of a run */
-    snprintf(beside, sizeof beside, "%s%s", argv[1], folder ? "/" : "");
+    const char *first = argc > 1 ? argv[1] : "";
+    bool folder = stat(first, &status) == 0 && S_ISDIR(status.st_mode); /* of a run */
+    snprintf(beside, sizeof beside, "%s%s", first, folder ? "/" : "");
     char *text = memory_new(room + 1, 1);
     char **words = memory_new((size_t)(given->count + argc + 1), sizeof *words);
     bool fine = text && words;
