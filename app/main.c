@@ -81,10 +81,7 @@ static const CommandOption FETCH_OPTIONS[] = {
     {NULL, 0, NULL, NULL}};
 
 static const CommandOption SCORE_OPTIONS[] = {
-    {"real", 0, "DATASET",
-     "the data set to compare with: digits, mnist, fashion_mnist, cifar10, stacked_mnist, folder, ring, "
-     "grid; "
-     "of a run, otherwise what it was trained on"},
+    {"real", 0, "DATASET", "the data set to compare with; of a run, otherwise what it was trained on"},
     {"path", 0, "PATH", "where that data set lies"},
     {"count", 'n', "N", "use N images, at most 10000; otherwise all of a folder, 5000 of a generator"},
     {NULL, 0, NULL, NULL}};
@@ -150,13 +147,10 @@ static const Command COMMANDS[] = {
      "brood.command.classifier", NULL, NULL, NULL},
     {"score", "IMAGES", "all metrics of images beside those of real ones", 1, 1, "brood.command.score", NULL,
      SCORE_OPTIONS,
-     "IMAGES is a folder of PNG files, whoever made them, the directory of a run, or a state file in one: "
-     "then "
-     "the\n"
-     "averaged generator makes the images. They are scored by classifiers that are trained when they are "
-     "needed "
-     "for\n"
-     "the first time."},
+     "IMAGES is a folder of PNG files, whoever made them, the directory of a run, or a state file in one:\n"
+     "then the averaged generator makes the images. DATASET is digits, mnist, fashion_mnist, cifar10,\n"
+     "stacked_mnist, folder, ring or grid. The classifiers that look at images are trained when they are\n"
+     "needed for the first time, and kept."},
     {"fetch", "NAME", "download a data set: mnist, fashion-mnist or cifar10", 1, 1, "brood.command.fetch",
      NULL, FETCH_OPTIONS,
      "The files come from where they were published, by curl, into $XDG_DATA_HOME/brood or "
