@@ -42,7 +42,7 @@ class Exactness(PopulationCase):
         whole, kills, same = self.export("whole"), 0, 0
         for number in range(KILLS):
             run = f"run{number}"
-            kills += self.kill_until_done("ring.lua", run, 1.5 * longest, number, "--workers", str(1 + number % 2))
+            kills += self.kill_until_done("ring.lua", run, longest, number, "--workers", str(1 + number % 2))
             same += self.export(run) == whole
             states = {name for name in os.listdir(self.path(run, "states"))}
             self.assertEqual(states, set(os.listdir(self.path("whole", "states"))))
