@@ -350,7 +350,7 @@ class Resuming(TinyCase):
         self.write("run/run.db", "")
         self.assertIn("run.db: no run has been begun in it", self.fails("grid", "run"))
         os.remove(self.path("run", "run.db"))
-        self.assertIn("it has no run.db", self.fails("resume", "run"))
+        self.assertIn("it was ended before it had begun", self.fails("resume", "run"))
 
 
 class States(TinyCase):

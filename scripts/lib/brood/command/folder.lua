@@ -66,6 +66,9 @@ function folder.open(directory)
     if files.kind(directory) ~= "folder" then
         command.fail("%s: there is no such run: the directory of a run expected, such as runs/00001-digits", directory)
     end
+    if files.kind(self:path "script.lua") and not files.kind(self:path "run.db") then
+        command.fail("%s: it was ended before it had begun: remove it, and begin it again", self.directory)
+    end
     for _, name in ipairs { "script.lua", "run.db" } do
         if files.kind(self:path(name)) ~= "file" then
             command.fail("%s: not a run that can be used: it has no %s", directory, name)

@@ -114,10 +114,16 @@ function train.resume(folder, experiment, options)
     chosen.resume, chosen.whole = true, options.whole
     local run = command.try(population.new, experiment, chosen)
     if options.more then run:extend(options.more) end
-    if run.stopped or run.round >= run.rounds then
-        command.fail("%s: all its %d rounds are done: --rounds N trains for N rounds more", folder.directory, run.round)
+    local round = run.round
+    if run.stopped or round >= run.rounds then
+        run:close()
+        guarded(folder, log, function() -- it may have been ended before these
+            show:last()
+            show.painter:finish()
+        end)
+        command.fail("%s: all its %d rounds are done: --rounds N trains for N rounds more", folder.directory, round)
     end
-    log("resumed after round %d of %d", run.round, run.rounds)
+    log("resumed after round %d of %d", round, run.rounds)
     go(folder, experiment, run, show, log)
 end
 

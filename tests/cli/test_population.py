@@ -1,0 +1,311 @@
+#!/usr/bin/env python3
+"""brood run, resume and replay with populations: what decides a run's outcome, and what does not."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import unittest
+
+from case import FINE, INTERRUPTED, USAGE
+from populations import PopulationCase, ring
+
+KILLS = int(os.environ.get("BROOD_TEST_KILLS", "6"))  # runs that are killed over and over
+
+
+class Exactness(PopulationCase):
+    """The same script and seed give the same numbers, however they are come by."""
+
+    def test_workers(self):
+        self.run_ring("one", "--workers", "1")
+        for workers in ("2", "3", "8"):
+            self.brood("run", "ring.lua", "--out", workers, "--workers", workers)
+            self.assertEqual(self.export(workers), self.export("one"))
+        self.brood("run", "ring.lua", "--out", "other", "--seed", "4")
+        self.assertNotEqual(self.export("other"), self.export("one"))
+        self.assertEqual(self.brood("export", "one", "--csv").stdout, self.brood("export", "2", "--csv").stdout)
+
+    def test_another_number_of_workers_after_resuming(self):
+        self.run_ring("whole", "--workers", "1")
+        self.brood("run", "ring.lua", "--out", "run", "--workers", "1", "--rounds", "2")
+        self.brood("resume", "run", "--workers", "3", "--rounds", "2")
+        self.brood("resume", "run", "--workers", "2", "--rounds", "2")
+        self.assertEqual(self.export("run"), self.export("whole"))
+
+    def test_killed_at_random_instants(self):
+        """However often it is killed, and whatever it was doing: saving, committing, drawing."""
+        schedule = ("schedule = function(run) run.state[run.round] = math.random()"
+                    " if run.round == 2 then run:add(1) elseif run.round == 4 then run:drop(1) end end,")
+        self.write("ring.lua", ring(schedule))
+        longest = self.timed("run", "ring.lua", "--out", "whole")
+        whole, kills, same = self.export("whole"), 0, 0
+        for number in range(KILLS):
+            run = f"run{number}"
+            kills += self.kill_until_done("ring.lua", run, longest, number, "--workers", str(1 + number % 2))
+            same += self.export(run) == whole
+            states = {name for name in os.listdir(self.path(run, "states"))}
+            self.assertEqual(states, set(os.listdir(self.path("whole", "states"))))
+            shutil.rmtree(self.path(run))
+        if KILLS > 6:
+            print(f"{KILLS} runs, killed {kills} times: {same} identical outcomes")
+        self.assertEqual(same, KILLS)
+
+    def test_killed_in_the_first_round(self):
+        self.run_ring("whole", rounds="2", interval="1500")
+        with self.start("run", "ring.lua", "--out", "run") as process:
+            while not self.has_begun("run"):
+                self.assertIsNone(process.poll())
+            process.kill()
+        self.assertEqual(self.round("run"), 0)
+        self.assertIn("resumed after round 0 of 2", self.brood("resume", "run").stdout)
+        self.assertEqual(self.export("run"), self.export("whole"))
+
+    def test_before_anything_was_begun(self):
+        self.run_ring("run", rounds="1")
+        os.remove(self.path("run", "run.db"))
+        self.assertIn("run: it was ended before it had begun: remove it, and begin it again", self.fails("resume", "run"))
+        self.write("run/run.db", "")
+        self.assertIn("no run has been begun in it", self.fails("resume", "run"))
+
+    def test_interrupted(self):
+        self.run_ring("whole", interval="300", rounds="5")
+        with self.start("run", "ring.lua", "--out", "run") as process:
+            while not process.stdout.readline().startswith("    1"):
+                pass
+            process.send_signal(signal.SIGINT)
+            output, errors = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, INTERRUPTED, output + errors)
+        stopped = re.search(r"interrupted after round (\d+): `brood resume run` goes on", output)
+        self.assertEqual(str(self.round("run")), stopped.group(1))
+        self.brood("resume", "run")
+        self.assertEqual(self.export("run"), self.export("whole"))
+
+
+class Rounds(PopulationCase):
+    def test_more_rounds(self):
+        self.run_ring("run", rounds="2")
+        self.assertIn("run: all its 2 rounds are done: --rounds N trains for N rounds more", self.fails("resume", "run"))
+        self.brood("resume", "run", "--rounds", "3")
+        self.assertEqual(self.round("run"), 5)
+        self.write("longer.lua", ring(rounds="5"))
+        self.brood("run", "longer.lua", "--out", "whole")
+        self.assertEqual(self.export("run"), self.export("whole"))
+        os.remove(self.path("run", "best.png"))
+        self.assertIn("all its 5 rounds are done", self.fails("resume", "run"))
+        self.assertEqual(self.bytes("run", "best.png"), self.bytes("whole", "best.png"))
+        self.assertIn("--rounds: a whole number", self.fails("resume", "run", "--rounds", "0", code=USAGE))
+
+    def test_more_rounds_than_were_made(self):
+        """What was to be made is remembered, also if it is killed in between."""
+        self.run_ring("run", rounds="1")
+        with self.start("resume", "run", "--rounds", "9") as process:
+            while not process.stdout.readline().startswith("    2"):
+                pass
+            process.kill()
+        self.brood("resume", "run")
+        self.assertEqual(self.round("run"), 10)
+
+    def test_steps(self):
+        self.run_ring("run", "--steps", "50")
+        self.assertEqual([row["steps"] for row in self.store("run")["standing"] if row["slot"] == 0], [0, 20, 40, 50])
+        self.assertIn("all its 3 rounds are done", self.fails("resume", "run"))
+
+    def test_stopped_by_its_schedule(self):
+        self.run_ring("run", more="schedule = function(run) if run.round == 2 then run:stop() end end,")
+        self.assertEqual(self.round("run"), 2)
+        self.assertIn("rounds are done", self.fails("resume", "run"))
+        self.brood("resume", "run", "--rounds", "1")
+        self.assertEqual(self.round("run"), 3)
+
+    def test_twice_into_one_directory(self):
+        self.run_ring("run", rounds="1")
+        before = self.export("run")
+        said = self.fails("run", "ring.lua", "--out", "run")
+        self.assertIn("run is there already: give the name of a new directory, or go on with `brood resume run`", said)
+        self.assertEqual(self.export("run"), before)
+
+    def test_seeds(self):
+        self.run_ring("run", "--seeds", "3", rounds="1")
+        self.assertEqual([self.store(f"run-{seed}")["fact"]["seed"] for seed in (3, 4, 5)], ["3", "4", "5"])
+        self.brood("run", "ring.lua", "--out", "four", "--seed", "4")
+        self.assertEqual(self.export("run-4"), self.export("four"))
+
+    def test_settings(self):
+        self.run_ring("run", "--set", "hyper.g_lr=2e-4", "--set", "population=2", "--set", "exploit.bottom=0.4", rounds="1")
+        facts = self.store("run")["fact"]
+        self.assertEqual((facts["hyper.g_lr"], facts["population"]), ("constant 0.0002", "2"))
+        self.assertIn("bottom 0.4", facts["exploit"])
+        self.brood("resume", "run", "--rounds", "1")
+        self.assertEqual(self.values("run", 1, 2)["g_lr"], 2e-4)
+        self.assertIn("did you mean 'population'?", self.brood("run", "ring.lua", "--set", "populaton=2", code=1).stderr)
+        self.assertIn("NAME=VALUE", self.fails("run", "ring.lua", "--set", "population", code=USAGE))
+
+
+class Controls(PopulationCase):
+    """Every control leaves its trace."""
+
+    def kinds_under(self, control):
+        self.run_ring(control, "--control", control)
+        self.assertEqual(self.store(control)["fact"]["control"], control)
+        return self.kinds(control)
+
+    def changes(self, run):
+        """Members whose hyperparameters changed in a round, and those whose weights came from another."""
+        store = self.store(run)
+        values = {}
+        for row in store["value"]:
+            values.setdefault((row["round"], row["slot"]), []).append(row["value"])
+        hypers = sum(values[place] != values[0, place[1]] for place in values)
+        weights = sum(row["parent"] != row["slot"] for row in store["standing"])
+        return hypers > 0, weights > 0
+
+    def test_off(self):
+        kinds = self.kinds_under("off")
+        self.assertEqual((kinds["copied"], kinds["explored"]), (6, 6))
+        self.assertEqual(self.changes("off"), (True, True))
+
+    def test_random_search(self):
+        self.assertEqual(self.kinds_under("random-search"), {})
+        self.assertEqual(self.changes("random-search"), (False, False))
+
+    def test_random_fitness(self):
+        kinds = self.kinds_under("random-fitness")
+        self.assertEqual((kinds["copied"], kinds["explored"]), (6, 6))
+        rows = self.store("random-fitness")["scored"]
+        self.assertTrue(all(0 <= row["fitness"] < 1 for row in rows))
+        self.assertTrue(any(row["fitness"] != row["score"] for row in rows))
+
+    def test_weights_only(self):
+        self.assertEqual(self.kinds_under("weights-only"), {"copied": 6})
+        self.assertEqual(self.changes("weights-only"), (False, True))
+
+    def test_hypers_only(self):
+        self.assertEqual(self.kinds_under("hypers-only"), {"took hyperparameters": 6, "explored": 6})
+        self.assertEqual(self.changes("hypers-only"), (True, False))
+
+    def test_no_explore(self):
+        self.assertEqual(self.kinds_under("no-explore"), {"copied": 6})
+        store = self.store("no-explore")
+        first = {row["value"] for row in store["value"] if row["round"] == 0}
+        self.assertLess({row["value"] for row in store["value"] if row["round"] == 6}, first)
+
+    def test_a_word_that_is_none(self):
+        done = self.brood("run", self.write("ring.lua", ring()), "--control", "random", code=1)
+        self.assertIn("random-search", done.stderr)
+
+
+class Forks(PopulationCase):
+    def test_from_a_run(self):
+        self.run_ring("run", more="keep_every = 2,")
+        self.run_ring("plain", rounds="2", more="keep_every = 2,")
+        for source, round_ in (("run", 6), ("run@6", 6), ("run@2", 2)):
+            self.brood("run", "ring.lua", "--from", source, "--out", source + "-fork")
+            old = {row["slot"]: row for row in self.store("run")["standing"] if row["round"] == round_}
+            new = {row["slot"]: row for row in self.store(source + "-fork")["standing"] if row["round"] == 0}
+            for slot, row in new.items():
+                self.assertEqual([row[name] for name in ("state", "age", "steps", "score")],
+                                 [old[slot][name] for name in ("state", "age", "steps", "score")])
+                self.assertEqual(self.values(source + "-fork", slot, 0), self.values("run", slot, round_))
+        self.assertEqual(self.export("run-fork"), self.export("run@6-fork"))
+        # from where it was, the same numbers follow: streams go on by the slots' own steps
+        scored = [[(row["slot"], row["state"]) for row in self.store(run)["scored"] if row["round"] == round_]
+                  for run, round_ in (("run", 3), ("run@2-fork", 1))]
+        self.assertEqual(*scored)
+        self.assertIn("a run cannot be begun from run after round 9", self.fails("run", "ring.lua", "--from", "run@9"))
+        self.assertIn("there is no such thing", self.fails("run", "ring.lua", "--from", "none@2"))
+
+    def test_rounds_whose_states_are_gone(self):
+        self.run_ring("run")
+        said = self.fails("run", "ring.lua", "--from", "run@2", "--out", "fork")
+        self.assertIn("a run cannot be begun from run after round 2", said)
+        self.assertFalse(os.path.exists(self.path("fork")))
+
+    def test_from_a_state(self):
+        self.run_ring("run", rounds="1")
+        state = self.hash("run", 2)
+        self.brood("run", "ring.lua", "--from", f"run/states/{state}.safetensors", "--out", "fork")
+        self.brood("grid", "run", "--member", "2", "-o", "old.png")
+        old, new = [self.bytes(name) for name in ("old.png", os.path.join("fork", "samples", "00000.png"))]
+        self.assertEqual(old, new)
+        with open(self.path("run", "states", state + ".safetensors"), "r+b") as file:
+            file.truncate(100)
+        self.fails("run", "ring.lua", "--from", f"run/states/{state}.safetensors", "--out", "none")
+        self.assertFalse(os.path.exists(self.path("none")))
+
+    def test_replay(self):
+        self.run_ring("run", rounds="8")
+        best = max(self.store("run")["scored"], key=lambda row: (row["score"], -row["round"], -row["slot"]))
+        schedule = self.brood("show", "run", "--schedule").stdout
+        for name, options in (("replay", []), ("constant", ["--constant"])):
+            self.brood("replay", "run", *options, "--out", name)
+            store = self.store(name)
+            self.assertEqual((store["fact"]["population"], store["fact"]["exploit"].split()[0]), ("1", "none"))
+            self.assertEqual(self.standing(name)["steps"], best["steps"])
+        told = [dict(re.findall(r"(\w+) = ([-+.\w]+)", line)) for line in schedule.splitlines() if "steps" in line]
+        values = {name: [self.values(name, 0, row["round"] - 1) for row in self.store(name)["scored"]]
+                  for name in ("replay", "constant")}
+        self.assertAlmostEqual(values["replay"][0]["g_lr"], float(told[0]["g_lr"]), delta=1e-12)
+        self.assertAlmostEqual(values["replay"][-1]["g_lr"], float(told[-1]["g_lr"]), delta=1e-12)
+        self.assertTrue(all(row == values["constant"][0] for row in values["constant"]))
+        self.assertEqual(values["constant"][0], values["replay"][-1])
+        self.brood("replay", "run", "--member", "0", "--out", "zero", "--seed", "9")
+        self.assertEqual((self.store("zero")["fact"]["seed"], self.standing("zero")["steps"]),
+                         ("9", self.standing("run")["age"]))
+        self.assertIn("rounds are done", self.fails("resume", "replay"))
+
+
+class Asynchronous(PopulationCase):
+    FIELDS = {"more": 'mode = "asynchronous",'}
+
+    def test_alone_it_repeats(self):
+        self.run_ring("one", "--workers", "1", **self.FIELDS)
+        self.brood("run", "ring.lua", "--out", "two", "--workers", "1")
+        self.assertEqual(self.export("one"), self.export("two"))
+        self.assertEqual(len(self.store("one")["turn"]), 24)
+
+    def test_replayed_from_its_order(self):
+        """Whatever two threads come to, one makes it again from the order of their turns."""
+        self.run_ring("run", "--workers", "2", interval="60", **self.FIELDS)
+        self.write("again.lua", """local folder, experiment = arg[1], require "brood.command".load "ring.lua"
+            local order = require "brood.record".order(folder)
+            local run <close> = experiment:begin { directory = "again", order = order, workers = 2 }
+            assert(run:go() == "finished")""")
+        self.brood("lua", "again.lua", "run")
+        self.assertEqual(self.export("again"), self.export("run"))
+
+    def test_killed(self):
+        self.write("ring.lua", ring(**self.FIELDS))
+        longest = self.timed("run", "ring.lua", "--out", "whole", "--workers", "1")
+        whole = self.export("whole")
+        for number in range(max(2, KILLS // 3)):
+            self.kill_until_done("ring.lua", f"run{number}", longest, number, "--workers", "1")
+            self.assertEqual(self.export(f"run{number}"), whole)
+            self.kill_until_done("ring.lua", f"two{number}", longest, number, "--workers", "2")
+            store = self.store(f"two{number}")
+            self.assertEqual([row["round"] for row in store["standing"] if row["slot"] == 3], list(range(7)))
+            self.assertEqual(len(store["turn"]), 24)
+
+    def test_interrupted(self):
+        self.write("ring.lua", ring(rounds="9", interval="200", **self.FIELDS))
+        with self.start("run", "ring.lua", "--out", "run") as process:
+            while not process.stdout.readline().startswith("    1"):
+                pass
+            process.send_signal(signal.SIGINT)
+            output, errors = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, INTERRUPTED, output + errors)
+        self.brood("resume", "run")
+        self.assertEqual(len(self.store("run")["turn"]), 36)
+
+    def test_copies_of_equal_age(self):
+        self.run_ring("run", "--workers", "2", **self.FIELDS)
+        store = self.store("run")
+        self.assertGreater(self.kinds("run").get("copied", 0), 0)
+        age = {(row["round"], row["slot"]): row["age"] for row in store["scored"]}
+        for event in store["event"]:
+            if event["kind"] == "copied":
+                self.assertEqual(age[event["round"], event["other"]], age[event["round"], event["slot"]])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=0)
