@@ -56,6 +56,7 @@ static const CommandOption REPLAY_OPTIONS[] = {
     {"member", 0, "N", "the lineage that ends in this member; otherwise the best one's"},
     {"constant", 0, NULL, "the last values of the lineage, all the time"},
     {"seed", 0, "N", "another seed than the run's"},
+    {"order", 0, NULL, "all of an asynchronous run, in the order of its ready moments: the same numbers again"},
     {"out", 'o', "DIR", "the new run's directory, which is made"},
     {"workers", 0, "N", "threads"},
     {NULL, 0, NULL, NULL}};
@@ -116,7 +117,7 @@ static const Command COMMANDS[] = {
      "Ctrl-C stops after the round that is running; a second one stops at once. `brood resume` goes on."},
     {"resume", "RUN", "go on with a run, as if it had never stopped", 1, 1, "brood.command.resume", NULL,
      RESUME_OPTIONS, "RUN is the directory of the run. The script must be what it was when the run began."},
-    {"replay", "RUN", "train one member by the schedule of hyperparameters that a run has found", 1, 1,
+    {"replay", "RUN", "train one member by the schedule that a run has found, or make the run again", 1, 1,
      "brood.command.replay", NULL, REPLAY_OPTIONS, NULL},
     {"check", "SCRIPT", "build an experiment, and print what it is made of and what a run will take", 1, 1,
      "brood.command.check", NULL, CHECK_OPTIONS, NULL},

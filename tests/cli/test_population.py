@@ -273,6 +273,10 @@ class Asynchronous(PopulationCase):
             assert(run:go() == "finished")""")
         self.brood("lua", "again.lua", "run")
         self.assertEqual(self.export("again"), self.export("run"))
+        self.brood("replay", "run", "--order", "--out", "command")
+        self.assertEqual(self.export("command"), self.export("run"))
+        self.run_ring("rounds")
+        self.assertIn("not an asynchronous run", self.fails("replay", "rounds", "--order"))
 
     def test_killed(self):
         self.write("ring.lua", ring(**self.FIELDS))

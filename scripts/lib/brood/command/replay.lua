@@ -1,5 +1,6 @@
 -- brood replay RUN: one member, from scratch, by the schedule of hyperparameters that a lineage of the run went through;
--- or by its last values all the time. Compared with the run, it tells what the schedule is worth by itself.
+-- or by its last values all the time. Compared with the run, it tells what the schedule is worth by itself. With --order
+-- an asynchronous run is made again as it was.
 local command = require "brood.command"
 local folder = require "brood.command.folder"
 local record = require "brood.record"
@@ -31,24 +32,41 @@ local function hold_last(entries)
     return { held }
 end
 
-return command.main(function(options, directory)
-    local run = folder.open(directory)
-    local slot = command.whole(options, "member", 0, 4095)
-    local found = run:find_member(slot)
+-- One member by the schedule of a lineage.
+local function replay_lineage(options, run)
+    local found = run:find_member(command.whole(options, "member", 0, 4095))
     local entries = schedule_of(command.try(record.lineage, run.directory, found.slot, found.round))
     if options.constant then entries = hold_last(entries) end
     local seed = command.whole(options, "seed", 0, math.maxinteger)
     local overrides = seed and { { "seed", ("%d"):format(seed) } } or {}
     local experiment = run:load_script(overrides)
     experiment:set_replay(entries)
+    local what = options.constant and "the last values" or "the schedule"
+    return experiment, overrides, options.constant and "-constant" or "-replay", {
+        replays = ("%s of member %d of %s"):format(what, found.slot, run.directory),
+    }
+end
+
+-- The whole of an asynchronous run again, in the order of its ready moments: to the same numbers.
+local function replay_order(options, run)
+    for _, name in ipairs { "member", "constant", "seed" } do
+        if options[name] then command.misuse("replay: --order and --%s: one or the other", name) end
+    end
+    local order = command.try(record.order, run.directory)
+    if #order == 0 then
+        command.fail("%s: not an asynchronous run: `brood run` on the same script and seed gives the same numbers", run.directory)
+    end
+    return run:load_script(), {}, "-again", { order = order, replays = "the order of " .. run.directory }
+end
+
+return command.main(function(options, directory)
+    local run = folder.open(directory)
+    local again = options.order and replay_order or replay_lineage
+    local experiment, overrides, ending, chosen = again(options, run)
     train.prepare(experiment)
     local all = run:overrides()
     table.move(overrides, 1, #overrides, #all + 1, all)
-    local new = folder.new(options.out, experiment.name .. (options.constant and "-constant" or "-replay"),
-        run:path "script.lua")
-    train.begin(new, experiment, {
-        script = run:fact "script" or run:path "script.lua", overrides = all, source = {}, workers = train.workers(options),
-        replays = ("%s of member %d of %s"):format(options.constant and "the last values" or "the schedule", found.slot,
-            run.directory),
-    })
+    chosen.script, chosen.overrides = run:fact "script" or run:path "script.lua", all
+    chosen.source, chosen.workers = {}, train.workers(options)
+    train.begin(folder.new(options.out, experiment.name .. ending, run:path "script.lua"), experiment, chosen)
 end)

@@ -68,7 +68,8 @@ function train.prepare(experiment)
     experiment:scoring(experiment.seed)
 end
 
--- A new run in a new directory. options: script (its path), overrides, source (folder.source), workers, replays.
+-- A new run in a new directory. options: script (its path), overrides, source (folder.source), workers, replays, order
+-- (of ready moments, to make an asynchronous run again).
 function train.begin(folder, experiment, options)
     local log = watch.log(folder:path "log.txt")
     log("%s", experiment:describe())
@@ -77,6 +78,7 @@ function train.begin(folder, experiment, options)
     local show = watch.new(folder, experiment, log)
     local chosen = population_options(folder, show, options)
     chosen.from, chosen.from_round, chosen.start = options.source.run, options.source.round, options.source.state
+    chosen.order = options.order
     chosen.facts = {
         { name = "script", value = files.absolute(options.script) or options.script, aside = true },
         { name = "machine", value = files.machine(), aside = true },
