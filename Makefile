@@ -8,9 +8,9 @@ CC    ?= gcc
 V     ?= 0#            1 shows the commands
 
 # ---- what it stands on (Debian package names beside the pkg-config names) -----------------------------------
-PKGS      := openblas lua5.4 libpng zlib sqlite3 libcjson libxxhash libmd sleef
+PKGS      := openblas lua5.4 libpng zlib sqlite3 libcjson libxxhash libmd sleef libedit
 DEBS      := gcc make pkg-config libopenblas-dev liblua5.4-dev libpng-dev zlib1g-dev libsqlite3-dev \
-             libcjson-dev libxxhash-dev libmd-dev libsleef-dev libcmocka-dev lua-unit python3 curl gnuplot-nox
+             libcjson-dev libxxhash-dev libmd-dev libsleef-dev libedit-dev libcmocka-dev lua-unit python3 curl gnuplot-nox
 
 # ---- variants: each combination has a build directory of its own ---------------------------------------------
 empty   :=
@@ -165,7 +165,7 @@ $(out)/bench/%: $(obj)/tests/bench/%.o $(out)/libbrood.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $< $(out)/libbrood.a $(LIBS)
 
-.PHONY: bench bench-scores bench-torch
+.PHONY: bench bench-scores bench-torch bench-population
 bench: $(benches)
 	OPENBLAS_NUM_THREADS=1 $(out)/bench/bench_conv
 	OPENBLAS_NUM_THREADS=1 $(out)/bench/bench_step
@@ -174,6 +174,9 @@ bench: $(benches)
 # take (CIFAR-10's for minutes, and the files must be there).
 bench-scores: $(out)/brood
 	$(out)/brood lua tests/bench/bench_scores.lua time spread gaming classifiers
+# What a population costs beside its members' training.
+bench-population: $(out)/brood
+	BROOD=$(out)/brood python3 tests/bench/bench_population.py
 # The same step in PyTorch (Debian's python3-torch), turn and turn about.
 bench-torch: $(out)/bench/bench_step
 	sh tests/bench/beside_torch.sh $(out)/bench/bench_step
@@ -211,6 +214,7 @@ help:
 	@echo 'make fuzz         TARGET=idx|cifar|png|state|store SECONDS=1800: libFuzzer (needs clang and libclang-rt-14-dev)'
 	@echo 'make bench        speed of convolutions and of a whole training step, as shares of sgemm'
 	@echo 'make bench-scores time and spread of scores, images that cheat, classifiers (minutes)'
+	@echo 'make bench-population  time outside training steps, two workers against one, memory of 45 members'
 	@echo 'make bench-torch  the same training step beside PyTorch (needs python3-torch)'
 	@echo 'make deps         installs the Debian packages that Brood stands on'
 	@echo 'make fmt          applies the house style; make clean removes build/'

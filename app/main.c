@@ -81,10 +81,7 @@ static const CommandOption FETCH_OPTIONS[] = {
     {NULL, 0, NULL, NULL}};
 
 static const CommandOption SCORE_OPTIONS[] = {
-    {"real", 0, "DATASET",
-     "the data set to compare with: digits, mnist, fashion_mnist, cifar10, stacked_mnist, folder, ring, "
-     "grid; "
-     "of a run, otherwise what it was trained on"},
+    {"real", 0, "DATASET", "the data set to compare with; of a run, otherwise what it was trained on"},
     {"path", 0, "PATH", "where that data set lies"},
     {"count", 'n', "N", "use N images, at most 10000; otherwise all of a folder, 5000 of a generator"},
     {NULL, 0, NULL, NULL}};
@@ -150,19 +147,23 @@ static const Command COMMANDS[] = {
      "brood.command.classifier", NULL, NULL, NULL},
     {"score", "IMAGES", "all metrics of images beside those of real ones", 1, 1, "brood.command.score", NULL,
      SCORE_OPTIONS,
-     "IMAGES is a folder of PNG files, whoever made them, the directory of a run, or a state file in one: "
-     "then "
-     "the\n"
-     "averaged generator makes the images. They are scored by classifiers that are trained when they are "
-     "needed "
-     "for\n"
-     "the first time."},
+     "IMAGES is a folder of PNG files, whoever made them, the directory of a run, or a state file in one:\n"
+     "then the averaged generator makes the images. DATASET is digits, mnist, fashion_mnist, cifar10,\n"
+     "stacked_mnist, folder, ring or grid. The classifiers that look at images are trained when they are\n"
+     "needed for the first time, and kept."},
     {"fetch", "NAME", "download a data set: mnist, fashion-mnist or cifar10", 1, 1, "brood.command.fetch",
      NULL, FETCH_OPTIONS,
      "The files come from where they were published, by curl, into $XDG_DATA_HOME/brood or "
      "~/.local/share/brood.\n"
      "Only files whose sums are right are kept. Those of a folder that have no published sum, as they were\n"
      "unpacked, are kept if they can be read."},
+    {"repl", "", "a prompt over the Lua library", 0, 0, "brood.command.repl", NULL, NULL,
+     "Its modules are there as globals: nn, loss, data ... An expression prints its value; lines go on "
+     "until\n"
+     "they make sense; names that are given without `local` stay. Tab completes; the history is kept in\n"
+     "$XDG_STATE_HOME/brood or ~/.local/state/brood. Ctrl-C gives a line up or ends what it does, Ctrl-D "
+     "leaves.\n"
+     "Lines may come from a pipe as well: `echo 1 + 1 | brood repl`."},
     {"lua", "FILE [ARGUMENT...]", "run a Lua script", 1, -1, NULL, lua_command, NULL,
      "The script finds its arguments in `arg` and in `...`, as with the plain Lua interpreter. `require` "
      "looks\n"
@@ -355,8 +356,9 @@ static int run_module(const Command *command, const AppOptions *options, const G
             strlen(given->option[i]->name) + (given->value[i] ? strlen(given->value[i]) : 0) + sizeof "--=";
     char end[] = "--", beside[PATH_MAX];
     struct stat status;
-    bool folder = stat(argv[1], &status) == 0 && S_ISDIR(status.st_mode); /* of a run */
-    snprintf(beside, sizeof beside, "%s%s", argv[1], folder ? "/" : "");
+    const char *first = argc > 1 ? argv[1] : "";
+    bool folder = stat(first, &status) == 0 && S_ISDIR(status.st_mode); /* of a run */
+    snprintf(beside, sizeof beside, "%s%s", first, folder ? "/" : "");
     char *text = memory_new(room + 1, 1);
     char **words = memory_new((size_t)(given->count + argc + 1), sizeof *words);
     bool fine = text && words;

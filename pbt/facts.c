@@ -171,6 +171,7 @@ static Status each_fact(Store *store, const PbtOptions *options, FactVisit *visi
     if (!status) status = number_fact(store, "population", (int64_t)options->population, visit, error);
     if (!status) status = number_fact(store, "interval", options->interval, visit, error);
     if (!status) status = number_fact(store, "burn_in", options->burn_in, visit, error);
+    if (!status) status = number_fact(store, "report_best", (int64_t)options->report_best, visit, error);
     if (!status) status = visit(store, "mode", mode, false, error);
     if (!status) status = visit(store, "control", pbt_control_name(options->control), false, error);
     if (!status) status = visit(store, "recombine", options->recombine ? "yes" : "no", false, error);
@@ -273,7 +274,7 @@ static Status compare_fact(Store *store, const char *name, const char *value, bo
 }
 
 static Status count_facts(Store *store, const PbtOptions *options, Error *error) {
-    int64_t begun = 0, now = 9 + (int64_t)options->space.count; /* those of each_fact */
+    int64_t begun = 0, now = 10 + (int64_t)options->space.count; /* those of each_fact */
     now += (int64_t)(options->kind->part_count + options->kind->report_count + options->kind->signal_count);
     for (size_t i = 0; i < options->fact_count; i++) now += !options->facts[i].aside;
     Status status = store_number(store, &begun, error, "SELECT count(*) FROM fact WHERE NOT aside");

@@ -30,6 +30,7 @@ typedef struct {
     Ledger ledger;
     double signals[PBT_SIGNALS]; /* of the last training */
     void *member;                /* NULL: none is alive */
+    bool reporting;              /* its report scores are to be measured */
     bool mosaic;                 /* in this round it got its parts from several donors */
     const char *stage;           /* what it failed in, in this round; NULL: it did not */
     char failure[512];           /* and why */
@@ -109,6 +110,7 @@ void slot_free(PbtRun *run, Slot *slot);
 void slot_apply(PbtRun *run, void *worker, Slot *slot); /* and reads back */
 void slot_train(PbtRun *run, void *worker, Slot *slot, int64_t steps);
 void slot_score(PbtRun *run, void *worker, Slot *slot);
+void slot_report(PbtRun *run, void *worker, Slot *slot); /* after slot_score, where that leaves reports out */
 Status slot_save(PbtRun *run, void *worker, Slot *slot, Error *error);
 /* Reads a state from the folder `states`, and proves it by its hash. */
 Status slot_load(PbtRun *run, Slot *slot, const char *states, const char *hash, Error *error);

@@ -43,7 +43,7 @@ static Status take_settings(Store *store, PbtRun *run, sqlite3_stmt *rows, Error
     const char *explore = (const char *)sqlite3_column_text(rows, 2);
     Settings *settings = &run->settings;
     settings->interval = sqlite3_column_int64(rows, 0);
-    if (!is_count(run->round) || !is_count(settings->interval - 1) || !exploit ||
+    if (!is_count(run->round) || settings->interval < 1 || !is_count(settings->interval) || !exploit ||
         !store_exploit_parse(exploit, &settings->exploit) || !explore ||
         !store_explore_parse(explore, &settings->explore))
         return store_damaged(store, error, "the settings of its last round make no sense");

@@ -129,10 +129,23 @@ void slot_score(PbtRun *run, void *worker, Slot *slot) {
     Error error = {.status = STATUS_OK};
     if (slot->now.failed) return;
     PbtScore score = {.score = NAN};
+    for (size_t i = 0; i < PBT_REPORTS; i++) score.reports[i] = NAN;
     double start = cpu_seconds(kind, slot->member);
     Status status = kind->score(kind->context, worker, slot->member, &score, &error);
     slot->ledger.scoring += cpu_seconds(kind, slot->member) - start;
     take_score(run, slot, &score, status, &error);
+}
+
+void slot_report(PbtRun *run, void *worker, Slot *slot) {
+    const PbtKind *kind = run->options.kind;
+    Error error = {.status = STATUS_OK};
+    double *reports = slot->now.score.reports;
+    if (slot->now.failed || !kind->report) return;
+    double start = cpu_seconds(kind, slot->member);
+    Status status = kind->report(kind->context, worker, slot->member, reports, &error);
+    slot->ledger.scoring += cpu_seconds(kind, slot->member) - start;
+    for (size_t i = 0; i < kind->report_count; i++) reports[i] += 0.0; /* never -0 */
+    if (status) slot_fail(slot, "scoring", &error);
 }
 
 static void judge(PbtRun *run, Slot *slot) {

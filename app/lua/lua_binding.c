@@ -13,21 +13,15 @@
 #include "app/lua/lua_model.h"
 #include "app/lua/lua_record.h"
 #include "app/lua/lua_script.h"
+#include "app/lua/lua_terminal.h"
 #include "app/lua/metric/lua_metric.h"
 #include "app/lua/population/lua_population.h"
 #include "app/names.h"
 
-const BindingModule *const binding_modules[] = {&binding_graph,
-                                                &binding_data,
-                                                &binding_model,
-                                                &binding_image,
-                                                &binding_initializer,
-                                                &binding_files,
-                                                &binding_metric,
-                                                &binding_population,
-                                                &binding_record,
-                                                &binding_script,
-                                                NULL};
+const BindingModule *const binding_modules[] = {&binding_graph,    &binding_data,        &binding_model,
+                                                &binding_image,    &binding_initializer, &binding_files,
+                                                &binding_metric,   &binding_population,  &binding_record,
+                                                &binding_terminal, &binding_script,      NULL};
 
 /* ---- classes and modules ------------------------------------------------------------------------------- */
 

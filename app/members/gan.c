@@ -29,7 +29,7 @@ typedef struct {
 
 typedef struct {
     Bench benches[GAN_MODELS];
-    ScorerBench *scoring;
+    ScorerBench *scoring, *reporting;
 } Worker;
 
 static Status worker_new(void *context, size_t index, void **made, Error *error) {
@@ -48,6 +48,7 @@ static void worker_free(void *context, void *freed) {
         memory_free(worker->benches[i].images);
     }
     scorer_bench_free(worker->scoring);
+    scorer_bench_free(worker->reporting);
     memory_free(worker);
 }
 
@@ -147,31 +148,45 @@ static Status health(void *context, void *worker, void *member, Error *error) {
 
 /* ---- scoring ------------------------------------------------------------------------------------------- */
 
+/* Measures into the pair's values and deviations from the place `first` on. */
+static Status measure(const GanOptions *options, const Scorer *scorer, ScorerBench **room, Worker *worker,
+                      GanPair *pair, size_t first, Error *error) {
+    Bench *bench;
+    Status status = bench_for(worker, pair, &bench, error);
+    if (status) return status;
+    if (!*room && !(*room = scorer_bench_new(scorer, error))) return error->status;
+    return scorer_measure(scorer, *room, pair->model, &pair->member->state, bench->sampling,
+                          random_key(options->seed, 0, "latents"), pair->values + first,
+                          pair->deviations + first, error);
+}
+
 static Status score(void *context, void *worker, void *member, PbtScore *out, Error *error) {
     const GanOptions *options = &((GanKind *)context)->options;
     GanPair *pair = member;
-    Worker *hand = worker;
-    Bench *bench;
     if (!options->scorer) {
         *out = (PbtScore){.score = (double)member_age(pair->member)};
         return STATUS_OK;
     }
-    Status status = bench_for(hand, pair, &bench, error);
-    if (!status && !hand->scoring) {
-        hand->scoring = scorer_bench_new(options->scorer, error);
-        if (!hand->scoring) status = error->status;
-    }
-    if (!status)
-        status =
-            scorer_measure(options->scorer, hand->scoring, pair->model, &pair->member->state, bench->sampling,
-                           random_key(options->seed, 0, "latents"), pair->values, pair->deviations, error);
-    if (status || options->judge) {
-        *out = (PbtScore){.score = 0};
-        return status;
-    }
-    *out = (PbtScore){.score = options->sign * pair->values[0], .deviation = pair->deviations[0]};
-    memcpy(out->reports, pair->values + 1, options->report_count * sizeof *out->reports);
+    for (size_t i = 0; i < GAN_MEASURES; i++) pair->values[i] = pair->deviations[i] = NAN;
+    Status status = measure(options, options->scorer, &((Worker *)worker)->scoring, worker, pair, 0, error);
+    out->score = out->deviation = 0; /* the judge is yet to say */
+    if (status || options->judge) return status;
+    out->score = options->sign * pair->values[0];
+    out->deviation = pair->deviations[0];
+    if (!options->reporter)
+        memcpy(out->reports, pair->values + 1, options->report_count * sizeof *out->reports);
     return STATUS_OK;
+}
+
+/* Behind what the scorer has measured. */
+static Status report(void *context, void *worker, void *member, double *reports, Error *error) {
+    const GanOptions *options = &((GanKind *)context)->options;
+    GanPair *pair = member;
+    size_t first = scorer_count(options->scorer);
+    Status status =
+        measure(options, options->reporter, &((Worker *)worker)->reporting, worker, pair, first, error);
+    if (!status) memcpy(reports, pair->values + first, options->report_count * sizeof *reports);
+    return status;
 }
 
 static Status judge(void *context, void *member, PbtScore *out, Error *error) {
@@ -246,6 +261,7 @@ Status gan_kind_new(GanKind **out, const GanOptions *options, Error *error) {
                             .observe = observe,
                             .health = health,
                             .score = score,
+                            .report = options->reporter ? report : NULL,
                             .judge = options->judge ? judge : NULL,
                             .copy = copy,
                             .hash = hash,

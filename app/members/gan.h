@@ -9,7 +9,7 @@
 
 enum {
     GAN_MODELS = 256,      /* shapes that the members of a run may have between them */
-    GAN_MEASURES = 32,     /* of the scorer */
+    GAN_MEASURES = 32,     /* of scorer and reporter together */
     GAN_SPREAD_IMAGES = 64 /* whose spread is a signal */
 };
 
@@ -22,7 +22,7 @@ typedef struct {
     void *owner;    /* of all that */
     double structural[PBT_HYPERS];
     double signals[PBT_SIGNALS];
-    double values[GAN_MEASURES], deviations[GAN_MEASURES]; /* what the scorer measured last */
+    double values[GAN_MEASURES], deviations[GAN_MEASURES]; /* of the last measures; NaN: not taken */
 } GanPair;
 
 typedef struct {
@@ -32,8 +32,10 @@ typedef struct {
     /* Both on the thread that runs the population. */
     Status (*make)(void *context, const PbtBirth *birth, GanPair *pair, Error *error);
     void (*unmake)(void *context, GanPair *pair);
-    const Scorer *scorer; /* measures what is selected by first, then the report scores; NULL: the score is
-                             the age */
+    /* Measures what is selected by first, then the report scores unless the reporter does. NULL: the score is
+     * the age. */
+    const Scorer *scorer;
+    const Scorer *reporter; /* NULL: the scorer measures all */
     /* Turns what was measured into scores; on the thread that runs the population. NULL: measures are scores.
      */
     Status (*judge)(void *context, const GanPair *pair, PbtScore *score, Error *error);

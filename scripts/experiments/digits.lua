@@ -41,5 +41,6 @@ return brood.experiment {
     exploit = pbt.truncation { bottom = 0.25, top = 0.25 },
     explore = pbt.perturb { factors = { 0.5, 2 } },
     select = metric.classifier_score { samples = 2500 },
-    report = { metric.classifier_score { samples = 2500 }, metric.frechet {} },
+    report = { metric.classifier_score { samples = 2500 }, metric.frechet {}, metric.coverage {} },
+    report_best = 2, -- report scores of the two best members of a round: they cost more than the selection score
 }

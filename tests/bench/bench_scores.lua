@@ -40,7 +40,7 @@ local function dcgan(width, set, r1)
             }
         end,
         loss = loss.non_saturating(r1 and { r1 = 1 } or {}),
-        g_optimizer = optim.adam { lr = 2e-4, beta1 = 0.5 }, d_optimizer = optim.adam { lr = 2e-4, beta1 = 0.5 },
+        g_optimizer = optim.adam { lr = 1e-3, beta1 = 0.5 }, d_optimizer = optim.adam { lr = 1e-3, beta1 = 0.5 },
     }
 end
 
@@ -108,15 +108,15 @@ end
 
 if wanted.spread then
     print(("The classifier score over %d draws: its spread, and the deviation that the program gives"):format(DRAWS))
-    local set = data.digits { size = 32 }
+    local set, plenty = data.digits {}, data.digits { count = DRAWS * 5000, seed = 7 }
     local classifier = metric.classifier { data = set, half = 1 }
     local experiment = dcgan(16, set, true)
     local member = experiment:member(1, 0)
-    member:train(300)
+    member:train(800)
     for _, count in ipairs { 1000, 2500, 5000 } do
         local scorer = metric.scorer({ metric.classifier_score { samples = count, classifier = classifier } }, experiment)
         spread("generated", scorer, count, function(i) return member:sample(1, count, i) end)
-        spread("real", scorer, count, function(i) return (set:samples(1 + (i - 1) * count, count)) end)
+        spread("real", scorer, count, function(i) return (plenty:samples(1 + (i - 1) * count, count)) end)
     end
 end
 

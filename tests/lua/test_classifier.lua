@@ -4,6 +4,7 @@ local data = require "brood.data"
 local files = require "brood.files"
 local graph = require "brood.graph"
 local metric = require "brood.metric"
+local model = require "brood.model"
 local nn = require "brood.nn"
 local reals = require "brood.metric.reals"
 local lu = support.lu
@@ -159,6 +160,45 @@ function TestClassifier.test_hash_tells_apart()
     differs { batch = 33 }
     differs { data = data.digits { size = 16, count = 1000, classes = { 1, 2, 5, 7 } } }
     differs { architecture = function() return nn.sequential { nn.flatten {}, nn.linear { out = 12 } } end }
+end
+
+-- Both of an experiment are trained at the same time, each as if alone.
+function TestClassifier.test_together()
+    local said = {}
+    local fields = { data = set, test = tested, steps = 20, batch = 16, cache = false,
+        say = function(line) said[#said + 1] = line end }
+    local both = { metric.classifiers(fields) }
+    lu.assertEquals({ both[1].half, both[2].half, both[1].seed, both[2].seed }, { 1, 2, 1, 2 })
+    lu.assertEquals(#said, 2 + 2 * 5)
+    fields.seed, fields.half, fields.architecture = 2, 2, "mixed"
+    local alone = metric.classifier(fields)
+    lu.assertEquals({ alone.hash, alone.facts }, { both[2].hash, both[2].facts })
+    local images = set:samples(1, 5)
+    lu.assertEquals((alone:look(images)):flat(), (both[2]:look(images)):flat())
+    lu.assertNotEquals((both[1]:look(images)):flat(), (both[2]:look(images)):flat())
+    support.fails("training failed, a smaller lr may help", function()
+        fields.lr, fields.steps = 1e30, 30
+        metric.classifiers(fields)
+    end)
+end
+
+function TestClassifier.test_together_refusals()
+    local g = graph.new()
+    local w = g:param("w", { 2 }, { group = "C" })
+    local loss = (w - 1):square():sum()
+    local made = model.new {
+        batch = 1, hypers = {}, numbers = {}, players = { {
+            name = "C", group = "C", repeats = 1, optimizer = { kind = "sgd", lr = 0.1 }, graph = g, loss = loss,
+            outputs = { { "loss", loss } }, assign = {}, parameters = { w },
+        } },
+    }
+    local one, other = made:member(1, 0, {}), made:member(1, 1, {})
+    support.fails("members of different models expected", function() model.train_together({ one, other }, { 1, 1 }) end)
+    support.fails("1 to 16 members expected, got 0", function() model.train_together({}, {}) end)
+    support.fails("steps: a whole number", function() model.train_together({ one }, {}) end)
+    support.fails("a brood.Member expected", function() model.train_together({ 1 }, { 1 }) end)
+    lu.assertEquals(model.train_together({ one }, { 3 })[1]["C.loss"] > 0, true)
+    lu.assertEquals(one:age(), 3)
 end
 
 local TestCache = {}

@@ -1,5 +1,6 @@
 -- Scorers as scripts make them; images without labels, stacked digits, points; alarms.
 local support = require "support"
+local core = require "brood.metric.core"
 local data = require "brood.data"
 local files = require "brood.files"
 local graph = require "brood.graph"
@@ -126,6 +127,43 @@ function TestScorer.test_refusals()
     local values, reason = scorer:measure(graph.value({ 20, 16, 16, 1 }, 0 / 0))
     lu.assertNil(values)
     lu.assertStrContains(reason, "image 1 holds a number that is not finite")
+end
+
+-- What the library hands to C is checked there, too.
+function TestScorer.test_core()
+    local points = { numbers = 2, centers = core.rows("centers", { { 0, 0 }, { 1, 1 } }), deviation = 0.1, within = 3 }
+    local function of(measure)
+        points.measures = { measure }
+        return points
+    end
+    support.fails("there is no measure 'nonsense'", function()
+        core.scorer(of { kind = "nonsense", samples = 2 })
+    end)
+    support.fails("modes: at least two images are needed", function()
+        core.scorer(of { kind = "modes", samples = 1 })
+    end)
+    support.fails("frechet: points have no classifier", function()
+        core.scorer(of { kind = "frechet", samples = 2 })
+    end)
+    support.fails("there is nothing to measure", function()
+        points.measures = {}
+        core.scorer(points)
+    end)
+    support.fails("program: a brood.Program expected", function()
+        core.scorer { numbers = 256, lookers = { {} }, measures = {} }
+    end)
+    support.fails("a classifier's program expected", function()
+        local g = graph.new()
+        core.scorer { numbers = 256, lookers = { { program = g:compile { y = g:input("x", { 2 }) + 1 } } } }
+    end)
+    local kept
+    do
+        local scorer <close> = core.scorer(of { kind = "modes", samples = 2 })
+        kept = scorer
+        lu.assertEquals((scorer:measure(graph.value({ 2, 2 }, { 0, 0, 1, 1 }))), { 2 })
+        support.fails("points (n, numbers) expected", function() scorer:measure(graph.value({ 4 }, 0)) end)
+    end
+    support.fails("the scorer is closed", function() kept:count() end)
 end
 
 -- Fewer images than features: computed, and said.

@@ -189,6 +189,10 @@ static void test_prdc(void **state) {
         assert_prdc((Matrix){reals, 5, 1}, (Matrix){fakes, 5, 1}, 1, ties, .8, 1, 1.4, 1);
         assert_prdc((Matrix){reals, 5, 1}, (Matrix){fakes, 5, 1}, 2, ties, .8, 1, 1, 1);
     }
+    /* The fake rows lie in 2, 2, 2, 1 and 0 balls: a variance of .8, and a fifth of it for the mean. */
+    Prdc out;
+    assert_ok(prdc((Matrix){reals, 5, 1}, NULL, (Matrix){fakes, 5, 1}, 1, PRDC_TIES_ORIGINAL, &out, &error));
+    assert_near(out.density_deviation, .4, 1e-12);
 }
 
 static void test_prdc_ties(void **state) {

@@ -178,6 +178,7 @@ static void push_reports(lua_State *L, const PbtKind *kind, const PbtView *view)
     lua_createtable(L, (int)kind->report_count, (int)kind->report_count);
     if (view->failed || view->age == 0) return;
     for (size_t i = 0; i < kind->report_count; i++) {
+        if (isnan(view->score.reports[i])) continue; /* not measured in this round */
         set_number(L, kind->reports[i], view->score.reports[i]);
         lua_pushnumber(L, view->score.reports[i]);
         lua_rawseti(L, -2, (lua_Integer)i + 1);

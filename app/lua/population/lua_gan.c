@@ -68,7 +68,8 @@ typedef struct {
 static int judge_body(lua_State *L) {
     const Population *population = lua_touserdata(L, SELF);
     const JudgeCall *call = lua_touserdata(L, ARGUMENTS);
-    size_t measures = scorer_count(population->scorer), reports = population->options.kind->report_count;
+    size_t measures = scorer_count(population->scorer);
+    size_t reports = population->reporter ? 0 : population->options.kind->report_count;
     double values[PBT_REPORTS + 1];
     callback_function(L, "finish");
     callback_push_numbers(L, call->pair->values, measures);
@@ -88,11 +89,16 @@ static Status judge(void *context, const GanPair *pair, PbtScore *score, Error *
 
 /* ---- the kind ------------------------------------------------------------------------------------------ */
 
-/* What scores go by: `scorer`, and either the `sign` of its first measure or `finish`. */
+/* What scores go by: `scorer`, maybe a `reporter`, and either the `sign` of the first measure or `finish`. */
 static void read_scorer(lua_State *L, int spec, Population *population, GanOptions *options) {
     if (binding_field(L, spec, "scorer") != LUA_TNIL) {
         options->scorer = population->scorer = scorer_check(L, -1, "scorer");
         size_t measures = scorer_count(options->scorer);
+        if (binding_field(L, spec, "reporter") != LUA_TNIL) {
+            options->reporter = population->reporter = scorer_check(L, -1, "reporter");
+            measures += scorer_count(options->reporter);
+        }
+        lua_pop(L, 1);
         if (measures > GAN_MEASURES) script_error(L, "at most %d measures, got %zu", GAN_MEASURES, measures);
         binding_field(L, spec, "sign");
         options->sign = lua_isnil(L, -1) ? 1 : binding_number(L, -1, "sign");

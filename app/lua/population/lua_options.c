@@ -237,6 +237,7 @@ void options_read(lua_State *L, int spec, int keeps, Population *population) {
     options->asynchronous = flag_field(L, spec, "asynchronous");
     options->workers = (size_t)integer_field(L, spec, "workers", 1);
     options->directory = text_field(L, spec, keeps, "directory");
+    options->report_best = (size_t)integer_field(L, spec, "report_best", 0);
     options->keep_best = (size_t)integer_field(L, spec, "keep_best", 1);
     options->keep_every = integer_field(L, spec, "keep_every", 0);
     options->from = text_field(L, spec, keeps, "from");

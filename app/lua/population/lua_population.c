@@ -132,8 +132,8 @@ static size_t find_slot(const Population *population, int64_t slot) {
     return index;
 }
 
-/* population:gan(slot) → the live member, between rounds (of an asynchronous run: before it goes on and when it
- * is done); nil where none is alive */
+/* population:gan(slot) → the live member, between rounds (of an asynchronous run: before it goes on and when
+ * it is done); nil where none is alive */
 static int population_gan(lua_State *L) {
     Population *population = enter(L, "gan");
     if (!population->gan) script_error(L, "gan: the members are no GANs");
@@ -146,7 +146,8 @@ static int population_gan(lua_State *L) {
     return 1;
 }
 
-/* population:signals(slot) → { name = number } of its last steps; at its ready moment, or where `gan` is fine */
+/* population:signals(slot) → { name = number } of its last steps; at its ready moment, or where `gan` is fine
+ */
 static int population_signals(lua_State *L) {
     Population *population = enter(L, "signals");
     size_t index = find_slot(population, binding_integer(L, 2, "signals: slot", 0, INT64_MAX));
@@ -164,16 +165,21 @@ static int population_signals(lua_State *L) {
     return 1;
 }
 
-/* population:measured(slot) → values, deviations of its last scoring's measures, where `signals` is fine */
+/* population:measured(slot) → values, deviations of its last scoring's measures, and of the reporter's, where
+ * `signals` is fine. NaN: not measured */
 static int population_measured(lua_State *L) {
     Population *population = enter(L, "measured");
     size_t index = find_slot(population, binding_integer(L, 2, "measured: slot", 0, INT64_MAX));
     bool there = population->scorer && index < pbt_run_count(population->run);
     const GanPair *pair = there ? pbt_run_member(population->run, index, NULL) : NULL;
     if (!pair) return 0;
-    callback_push_numbers(L, pair->values, scorer_count(population->scorer));
-    callback_push_numbers(L, pair->deviations, scorer_count(population->scorer));
-    return 2;
+    size_t count = scorer_count(population->scorer);
+    callback_push_numbers(L, pair->values, count);
+    callback_push_numbers(L, pair->deviations, count);
+    if (!population->reporter) return 2;
+    callback_push_numbers(L, pair->values + count, scorer_count(population->reporter));
+    callback_push_numbers(L, pair->deviations + count, scorer_count(population->reporter));
+    return 4;
 }
 
 static int population_memory(lua_State *L) {
@@ -280,8 +286,8 @@ static const BindingFunction METHODS[] = {
     {"gan", "(slot: integer): brood.Member?", "The live member of a slot, between rounds.", population_gan},
     {"signals", "(slot: integer): table<string, number>", "What was seen of its last steps.",
      population_signals},
-    {"measured", "(slot: integer): number[]?, number[]?", "What its last scoring measured, and the deviations.",
-     population_measured},
+    {"measured", "(slot: integer): number[]?, number[]?, number[]?, number[]?",
+     "What its last scoring measured, and the deviations; the same of the reporter.", population_measured},
     {"memory", "(): string", "What was remembered when the run was left.", population_memory},
     {"set_interval", "(steps: integer)", "From the next round on.", population_set_interval},
     {"set_exploit", "(rule: table)", "From the next round on.", population_set_exploit},

@@ -27,7 +27,7 @@ typedef struct {
     PbtOptions options;
     PbtKind own_kind; /* of members written in Lua */
     GanKind *gan;
-    const Scorer *scorer; /* of the GANs; NULL: none */
+    const Scorer *scorer, *reporter; /* of the GANs; NULL: none */
     ProgramKind *program;
     /* Where callbacks find Lua: set by whoever enters. Nothing of pbt/ runs outside of such a call. */
     lua_State *L;

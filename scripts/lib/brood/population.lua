@@ -121,9 +121,12 @@ function Run:gan(slot) return self.core:gan(slot) end
 function Run:signals(slot) return self.core:signals(slot) end
 -- Values and deviations of all scores, as metric.scorer tells of them, when the member was scored last; nil without scores.
 function Run:measured(slot)
-    local values, deviations = self.core:measured(slot)
+    local values, deviations, more, their_deviations = self.core:measured(slot)
     local raw = rawget(self, "fields").finish
-    if values and raw then return raw(values, deviations) end
+    if values and raw then values, deviations = raw(values, deviations) end
+    for i = 1, #(more or {}) do
+        values[#values + 1], deviations[#deviations + 1] = more[i], their_deviations[i]
+    end
     return values, deviations
 end
 function Run:close() if self.core then self.core:close() end end
@@ -301,7 +304,7 @@ function population.new(experiment, given)
         initial = experiment.replay and { values_of(experiment.replay[1]) } or experiment.initial,
         control = options.control or experiment.control, workers = options.workers, directory = options.directory,
         from = options.from, from_round = options.from_round, order = options.order,
-        keep_best = experiment.keep_best, keep_every = experiment.keep_every,
+        report_best = experiment.report_best, keep_best = experiment.keep_best, keep_every = experiment.keep_every,
         schedule = scheduled(self, run), interrupted = options.interrupted,
         remember = function() return memory_of(self) end,
         progress = options.progress and function(moment, slot) options.progress(run, moment, slot) end,

@@ -12,8 +12,12 @@
 -- brood.Values, whose first axis counts rows. Numbers in tables stay double. metrics/metrics.h has the formulas.
 --
 -- Classifiers, which turn images into logits and features: metric.classifier {}, metric.classifiers {}
--- (metric/classifier.lua). Scores of generators: metric.classifier_score {}, metric.frechet {}, metric.kernel {},
--- metric.coverage {}, metric.combine(f) (metric/score.lua).
+-- (metric/classifier.lua). Scores of generators (metric/score.lua): metric.classifier_score {}, metric.frechet {},
+-- metric.kernel {}, metric.precision {}, metric.recall {}, metric.density {}, metric.coverage {},
+-- metric.memorization_score {}, metric.class_balance {}, metric.class_entropy {}, metric.modes_score {},
+-- metric.high_quality {}, metric.reverse_kl {}, metric.combine(f). What measures them, in C: metric.scorer(scores,
+-- experiment), metric.report(scores, member, experiment) (metric/scorer.lua). What they say about being fooled, round
+-- after round: metric.alarms(history, facts) (metric/alarm.lua), metric.suspicious(fact, value, deviation).
 local check = require "brood.check"
 local core = require "brood.metric.core"
 local script = require "brood.script"
@@ -168,8 +172,8 @@ local classifier, score = require "brood.metric.classifier", require "brood.metr
 local scorer = require "brood.metric.scorer"
 
 metric.classifier, metric.classifiers = classifier.classifier, classifier.classifiers
-metric.scorer, metric.report = scorer.scorer, scorer.report
-metric.alarms = require("brood.metric.alarm").alarms
+metric.scorer, metric.report, metric.provide_classifiers = scorer.scorer, scorer.report, scorer.provide_classifiers
+metric.suspicious, metric.alarms = scorer.suspicious, require("brood.metric.alarm").alarms
 for name, f in pairs(score.constructors) do metric[name] = f end
 
 for name, f in pairs(metric) do metric[name] = check.constructor(f) end

@@ -37,16 +37,16 @@ local function once(self, key, make)
 end
 
 -- Logits and features of training images.
-local function view(self, count)
-    local classifier = self.classifier
-    count = math.min(count, classifier.data:count())
-    return once(self, "view " .. count, function()
-        local logits, features = classifier:look(reals.samples(classifier.data, count))
-        return { logits = logits, features = features }
-    end)
+local function look(self, count)
+    local set = self.classifier.data
+    return self.classifier:look(reals.samples(set, math.min(count, set:count())))
 end
 
-function Reals:features() return view(self, REFERENCE).features end
+local function features_of(self, count)
+    return once(self, "features " .. count, function() return (select(2, look(self, count))) end)
+end
+
+function Reals:features() return features_of(self, REFERENCE) end
 
 function Reals:statistics()
     return once(self, "statistics", function() return core.statistics(WHAT, self:features()) end)
@@ -54,7 +54,7 @@ end
 
 -- Features of as many images as are to be scored, and the distance of each from its k-th neighbor.
 function Reals:neighbors(count, k)
-    local features = view(self, count).features
+    local features = features_of(self, count)
     return features, once(self, ("radii %d %d"):format(#features, k), function()
         return core.radii(WHAT, features, k)
     end)
@@ -63,14 +63,14 @@ end
 -- How many are of each class, as the classifier sees it.
 function Reals:classes()
     return once(self, "classes", function()
-        local logits = view(self, REFERENCE).logits
+        local logits = look(self, REFERENCE)
         return core.histogram(WHAT, core.labels(WHAT, logits), logits:shape()[2])
     end)
 end
 
 -- Features of so many training images, and how far test images are from the nearest of them.
 function Reals:held_out(training)
-    local features = view(self, training).features
+    local features = features_of(self, training)
     return features, once(self, "held out " .. #features, function()
         local test = self.classifier.test
         local _, held_out = self.classifier:look(reals.samples(test, math.min(test:count(), 2500)))
