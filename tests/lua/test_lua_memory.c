@@ -41,18 +41,46 @@ static const char SCRIPT[] =
     "assert(#out.z:flat() == 8 and out.loss:item() > 0 and out.norm:item() > 0)\n"
     "assert(not pcall(function() return y + g:input('other', { 7 }) end))\n";
 
-/* A state with the script loaded. */
-static lua_State *prepare(const ScriptHome *home) {
+/* It returns the function that is tried: what the library takes to load is tried by the other one. */
+static const char POPULATION[] =
+    "local brood = require 'brood'\n"
+    "local pbt = brood.pbt\n"
+    "local hyper = { pace = pbt.uniform(0, 1), kind = pbt.category { 'a', 'b' } }\n"
+    "hyper.size = pbt.structural(pbt.integer(1, 9))\n"
+    "local walk = brood.experiment {\n"
+    "  name = 'walk', population = 2, rounds = 2, interval = 2, hyper = hyper,\n"
+    "  exploit = function(me, others)\n"
+    "    return me.slot == 0 and not others[1].failed and others[1] or nil\n"
+    "  end,\n"
+    "  explore = function(h, rng) h.pace = rng:uniform() return h end,\n"
+    "  schedule = function(run)\n"
+    "    run.state[run.round] = math.random()\n"
+    "    if run.round == 1 then run:add(1) run.interval = 3 else run.exploit = pbt.truncation {} end\n"
+    "  end,\n"
+    "  members = pbt.member {\n"
+    "    init = function(h) return { at = 0, size = h.size } end, reports = { 'far' },\n"
+    "    step = function(me, h, steps, rng) me.at = me.at + h.pace * steps * rng:uniform() end,\n"
+    "    score = function(me) return me.at, 0.1, { far = me.at } end,\n"
+    "  },\n"
+    "}\n"
+    "return function()\n"
+    "  local run <close> = walk:begin { seed = 2 }\n"
+    "  assert(run:go() == 'finished' and #run.members == 3 and run.round == 2)\n"
+    "end\n";
+
+/* A state with what is to be called on its stack. */
+static lua_State *prepare(const ScriptHome *home, const char *script) {
     lua_State *L = script_new(home);
     assert_non_null(L);
-    assert_int_equal(luaL_loadbufferx(L, SCRIPT, strlen(SCRIPT), "=script", "t"), LUA_OK);
+    assert_int_equal(luaL_loadbufferx(L, script, strlen(script), "=script", "t"), LUA_OK);
+    if (script == POPULATION && script_call(L, 0, 1) != LUA_OK) fail_msg("%s", lua_tostring(L, -1));
     return L;
 }
 
 /* Runs the script with its n-th allocation refused. Returns whether it came to its end before that. */
-static bool run_with_refusal(const ScriptHome *home, size_t n, bool onwards) {
+static bool run_with_refusal(const ScriptHome *home, const char *script, size_t n, bool onwards) {
     ptrdiff_t live = alloc_live();
-    lua_State *L = prepare(home);
+    lua_State *L = prepare(home, script);
     alloc_refuse(n, onwards);
     int status = script_call(L, 0, 0);
     bool refused = alloc_refused();
@@ -66,31 +94,48 @@ static bool run_with_refusal(const ScriptHome *home, size_t n, bool onwards) {
     return !refused;
 }
 
-static void test_the_script_works(void **unused) {
-    (void)unused;
+static void check_that_it_works(const char *script) {
     ScriptHome home = script_home(NULL, "-");
     ptrdiff_t live = alloc_live();
-    lua_State *L = prepare(&home);
+    lua_State *L = prepare(&home, script);
     if (script_call(L, 0, 0) != LUA_OK) fail_msg("%s", lua_tostring(L, -1));
     lua_close(L);
     assert_int_equal(alloc_live(), live);
 }
 
+static void test_the_scripts_work(void **unused) {
+    (void)unused;
+    check_that_it_works(SCRIPT);
+    check_that_it_works(POPULATION);
+}
+
+static void refuse_each(const char *script, bool onwards) {
+    ScriptHome home = script_home(NULL, "-");
+    size_t n = 1;
+    while (!run_with_refusal(&home, script, n, onwards)) n++;
+    assert_true(n > 100);
+}
+
 /* One refusal: Lua itself tries again after a collection, the engine does not. */
 static void test_one_allocation_fails(void **unused) {
     (void)unused;
-    ScriptHome home = script_home(NULL, "-");
-    size_t n = 1;
-    while (!run_with_refusal(&home, n, false)) n++;
-    assert_true(n > 100);
+    refuse_each(SCRIPT, false);
 }
 
 static void test_memory_ends(void **unused) {
     (void)unused;
-    ScriptHome home = script_home(NULL, "-");
-    size_t n = 1;
-    while (!run_with_refusal(&home, n, true)) n++;
-    assert_true(n > 100);
+    refuse_each(SCRIPT, true);
+}
+
+/* A member that lacks memory is a failed one, which may be replaced: the run need not end. */
+static void test_one_allocation_of_a_population_fails(void **unused) {
+    (void)unused;
+    refuse_each(POPULATION, false);
+}
+
+static void test_memory_of_a_population_ends(void **unused) {
+    (void)unused;
+    refuse_each(POPULATION, true);
 }
 
 static void test_a_state_without_memory(void **unused) {
@@ -111,9 +156,11 @@ static void test_a_state_without_memory(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_script_works),
+        cmocka_unit_test(test_the_scripts_work),
         cmocka_unit_test(test_one_allocation_fails),
         cmocka_unit_test(test_memory_ends),
+        cmocka_unit_test(test_one_allocation_of_a_population_fails),
+        cmocka_unit_test(test_memory_of_a_population_ends),
         cmocka_unit_test(test_a_state_without_memory),
     };
     return cmocka_run_group_tests_name("lua memory", tests, NULL, NULL);

@@ -11,6 +11,9 @@ void program_members(lua_State *L, int spec, int keeps, Population *population) 
         .command = ended, .folder = population->options.directory, .space = population->options.space};
     if (binding_field(L, spec, "time_limit") != LUA_TNIL)
         options.time_limit = binding_number(L, -1, "time_limit");
+    lua_pop(L, 1);
+    if (binding_field(L, spec, "step_limit") != LUA_TNIL)
+        options.step_limit = binding_number(L, -1, "step_limit");
     if (binding_field(L, spec, "working_directory") != LUA_TNIL)
         options.working_directory = binding_keep_text(L, keeps, "working_directory");
     else

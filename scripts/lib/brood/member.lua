@@ -49,6 +49,7 @@ function member.program(given)
         end },
         reports = NAMES,
         time_limit = { "number", above = 0, default = 600 }, -- seconds that a command may take
+        step_limit = { "number", above = 0 },                -- and to train an interval, if that is to be another
     })
     fields.member = "program"
     return fields

@@ -248,6 +248,7 @@ local function put_members(spec, self, scoring)
     spec.reports = experiment.members.reports
     if spec.kind == "program" then
         spec.command, spec.time_limit = experiment.members.command, experiment.members.time_limit
+        spec.step_limit = experiment.members.step_limit
         spec.working_directory = experiment.folder
     else
         for name, call in pairs(members.calls(experiment.members, self.seed)) do spec[name] = call end
