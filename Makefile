@@ -60,7 +60,7 @@ ISA_avx512   := -march=x86-64-v4 -mprefer-vector-width=512
 SIMD_FLAGS   := $(if $(filter release,$(BUILD)),-O3 -funroll-loops) -fno-trapping-math
 
 library := $(plain:%.c=$(obj)/%.o) $(foreach l,$(levels),$(simd:%.c=$(obj)/%.$(l).o))
-app     := $(patsubst %.c,$(obj)/%.o,$(sort $(wildcard app/*.c app/lua/*.c app/lua/*/*.c)))
+app     := $(patsubst %.c,$(obj)/%.o,$(sort $(wildcard app/*.c app/*/*.c app/lua/*/*.c)))
 
 .PHONY: all
 all: $(if $(strip $(missing)),missing,$(out)/brood)
@@ -114,8 +114,9 @@ WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wr
 $(out)/tests/%: $(obj)/tests/%.o $(test_support) $(out)/libbrood.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) $(WRAP) -o $@ $(filter %.o,$^) $(out)/libbrood.a $(LIBS) -lcmocka
-# Tests of the Lua binding are linked with it.
+# Tests of the Lua binding are linked with it, those of members and scorers with these.
 $(filter $(out)/tests/lua/%,$(tests)): $(filter-out %/main.o,$(app)) $(obj)/embedded.o
+$(filter $(out)/tests/members/% $(out)/tests/scoring/%,$(tests)): $(filter $(obj)/app/members/% $(obj)/app/scoring/%,$(app))
 
 # Fuzz targets, with a main that replays seeds instead of a fuzzer: what a fuzzer finds becomes a seed.
 fuzz_main    := $(if $(filter fuzzer,$(SAN)),-fsanitize=fuzzer,$(obj)/tests/fuzz/replay.o)
@@ -164,11 +165,15 @@ $(out)/bench/%: $(obj)/tests/bench/%.o $(out)/libbrood.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $< $(out)/libbrood.a $(LIBS)
 
-.PHONY: bench bench-torch
+.PHONY: bench bench-scores bench-torch
 bench: $(benches)
 	OPENBLAS_NUM_THREADS=1 $(out)/bench/bench_conv
 	OPENBLAS_NUM_THREADS=1 $(out)/bench/bench_step
 	OPENBLAS_NUM_THREADS=1 $(out)/bench/bench_metrics
+# What a score costs and can tell; which images that cheat are caught; how good the classifiers are and how long they
+# take (CIFAR-10's for minutes, and the files must be there).
+bench-scores: $(out)/brood
+	$(out)/brood lua tests/bench/bench_scores.lua time spread gaming classifiers
 # The same step in PyTorch (Debian's python3-torch), turn and turn about.
 bench-torch: $(out)/bench/bench_step
 	sh tests/bench/beside_torch.sh $(out)/bench/bench_step
@@ -200,11 +205,12 @@ deps:
 
 help:
 	@echo 'make              build/brood'
-	@echo 'make demo         installs what is missing, builds, and trains a GAN on digits that the program draws'
+	@echo 'make demo         installs what is missing, builds, and trains eight GANs on digits that it draws itself'
 	@echo 'make test         all tests, after installing what they need'
 	@echo 'make test-asan    the C tests under the address and undefined behaviour sanitizers'
 	@echo 'make fuzz         TARGET=idx|cifar|png|state|store SECONDS=1800: libFuzzer (needs clang and libclang-rt-14-dev)'
 	@echo 'make bench        speed of convolutions and of a whole training step, as shares of sgemm'
+	@echo 'make bench-scores time and spread of scores, images that cheat, classifiers (minutes)'
 	@echo 'make bench-torch  the same training step beside PyTorch (needs python3-torch)'
 	@echo 'make deps         installs the Debian packages that Brood stands on'
 	@echo 'make fmt          applies the house style; make clean removes build/'

@@ -32,13 +32,35 @@ typedef struct {
 static AppCommandRun help_command, lua_command, lua_types_command;
 
 static const CommandOption RUN_OPTIONS[] = {
-    {"from", 0, "RUN", "start with the state of another run of the same networks, or with a state file"},
-    {"rounds", 0, "N", "train for N rounds, whatever the script says"},
+    {"seed", 0, "N", "the seed, whatever the script says"},
+    {"steps", 0, "N", "train every member for N steps"},
+    {"rounds", 0, "N", "train for N rounds"},
+    {"set", 0, "NAME=VALUE",
+     "change a field, as population=4, exploit.top=0.3, hyper.g_lr=2e-4; may be repeated"},
+    {"control", 0, "WORD",
+     "random-search, random-fitness, weights-only, hypers-only, no-explore or explore-only"},
+    {"out", 'o', "DIR", "the run's directory, which is made"},
+    {"from", 0, "RUN", "start with the members of another run, RUN or RUN@ROUND, or with a state file"},
+    {"seeds", 0, "N", "N runs, one after the other, each with the next seed"},
+    {"workers", 0, "N", "threads; as many as there are cores"},
     {NULL, 0, NULL, NULL}};
 static const CommandOption RESUME_OPTIONS[] = {
     {"rounds", 0, "N", "train for N rounds more; otherwise as many as it was to have"},
+    {"workers", 0, "N", "threads; their number changes nothing but the time"},
+    {"whole", 0, NULL, "if states are missing or damaged, go back to the last round whose states are whole"},
+    {"accept-drift", 0, NULL, "go on although this is another kind of machine, where steps give other bits"},
+    {NULL, 0, NULL, NULL}};
+static const CommandOption CHECK_OPTIONS[] = {
+    {"set", 0, "NAME=VALUE", "change a field, as with `brood run`; may be repeated"}, {NULL, 0, NULL, NULL}};
+static const CommandOption REPLAY_OPTIONS[] = {
+    {"member", 0, "N", "the lineage that ends in this member; otherwise the best one's"},
+    {"constant", 0, NULL, "the last values of the lineage, all the time"},
+    {"seed", 0, "N", "another seed than the run's"},
+    {"out", 'o', "DIR", "the new run's directory, which is made"},
+    {"workers", 0, "N", "threads"},
     {NULL, 0, NULL, NULL}};
 static const CommandOption GRID_OPTIONS[] = {
+    {"member", 0, "N", "of this member at the end; otherwise of the one with the best score ever"},
     {"count", 'n', "N", "images in the grid, 64; strips or pairs with the other kinds of picture, 8 and 32"},
     {"output", 'o', "FILE",
      "write this file; otherwise grid.png, interpolation.png ... in the run's directory"},
@@ -50,32 +72,75 @@ static const CommandOption GRID_OPTIONS[] = {
     {"seed", 0, "N", "other latent vectors"},
     {"raw", 0, NULL, "by the generator as it is, not by the averaged one"},
     {NULL, 0, NULL, NULL}};
-static const CommandOption WEIGHTS_OPTIONS[] = {{"output", 'o', "FILE", "the file to write, needed"},
-                                                {NULL, 0, NULL, NULL}};
+static const CommandOption WEIGHTS_OPTIONS[] = {
+    {"output", 'o', "FILE", "the file to write, needed"},
+    {"member", 0, "N", "of this member at the end; otherwise of the one with the best score ever"},
+    {NULL, 0, NULL, NULL}};
 static const CommandOption FETCH_OPTIONS[] = {
     {"from", 0, "PLACE", "a folder that holds the files, or the address that their names are put behind"},
     {NULL, 0, NULL, NULL}};
 
 static const CommandOption SCORE_OPTIONS[] = {
-    {"real", 0, "DATASET", "the data set to compare with: digits, mnist, fashion_mnist, cifar10, folder"},
+    {"real", 0, "DATASET",
+     "the data set to compare with: digits, mnist, fashion_mnist, cifar10, stacked_mnist, folder, ring, "
+     "grid; "
+     "of a run, otherwise what it was trained on"},
     {"path", 0, "PATH", "where that data set lies"},
-    {"count", 0, "N", "use N images of the folder, at most 10000"},
+    {"count", 'n', "N", "use N images, at most 10000; otherwise all of a folder, 5000 of a generator"},
+    {NULL, 0, NULL, NULL}};
+
+static const CommandOption SHOW_OPTIONS[] = {
+    {"schedule", 0, NULL, "print the hyperparameters along its lineage, as a Lua table that can be replayed"},
+    {"member", 0, "N", "of the member that is N at the end, not of the best one there ever was"},
+    {NULL, 0, NULL, NULL}};
+static const CommandOption LINEAGE_OPTIONS[] = {
+    {"member", 0, "N", "only the ancestors of the member that is N at the end, with their hyperparameters"},
+    {"all", 0, NULL, "every branch, also of a large population's those that died out"},
+    {NULL, 0, NULL, NULL}};
+static const CommandOption COMPARE_OPTIONS[] = {
+    {"output", 'o', "FILE", "draw this picture, otherwise compare.png"}, {NULL, 0, NULL, NULL}};
+static const CommandOption EXPORT_OPTIONS[] = {
+    {"csv", 0, NULL, "as one table with a column that names the table of each row"},
+    {"json", 0, NULL, "as one document with a list of rows for each table"},
+    {"ledger", 0, NULL, "also what script and seed do not determine: paths, CPU seconds, resumptions"},
     {NULL, 0, NULL, NULL}};
 
 static const Command COMMANDS[] = {
-    {"run", "SCRIPT [DIRECTORY]", "run an experiment", 1, 2, "brood.command.run", NULL, RUN_OPTIONS,
-     "The script returns brood.experiment { ... }. What becomes of it is kept in the directory, by default "
-     "the\n"
-     "next free one of runs/00001-NAME, runs/00002-NAME, ...:\n"
-     "  script.lua, run.txt    what was run\n"
-     "  log.txt                a line a round\n"
+    {"run", "SCRIPT", "run an experiment", 1, 1, "brood.command.run", NULL, RUN_OPTIONS,
+     "The script returns brood.experiment { ... }. What becomes of it is kept in a new directory, by "
+     "default\n"
+     "the next free one of runs/00001-NAME, runs/00002-NAME, ...:\n"
+     "  script.lua             the script as it was run\n"
+     "  run.db, states/        all numbers of the run, and the states of its members\n"
+     "  log.txt                what was said\n"
      "  reals.png, samples/    the data, and what is made of the same latent vectors, round after round\n"
-     "  state.txt, states/     the state after the last round and the one before\n"
+     "  scores.png, schedules.png, lineage.png\n"
+     "                         how scores and hyperparameters went, and who descends from whom\n"
      "Ctrl-C stops after the round that is running; a second one stops at once. `brood resume` goes on."},
     {"resume", "RUN", "go on with a run, as if it had never stopped", 1, 1, "brood.command.resume", NULL,
      RESUME_OPTIONS, "RUN is the directory of the run. The script must be what it was when the run began."},
-    {"check", "SCRIPT", "build an experiment, and print what it is made of, without training", 1, 1,
-     "brood.command.check", NULL, NULL, NULL},
+    {"replay", "RUN", "train one member by the schedule of hyperparameters that a run has found", 1, 1,
+     "brood.command.replay", NULL, REPLAY_OPTIONS, NULL},
+    {"check", "SCRIPT", "build an experiment, and print what it is made of and what a run will take", 1, 1,
+     "brood.command.check", NULL, CHECK_OPTIONS, NULL},
+    {"show", "RUN", "what was run, what came of it, and what it cost", 1, 1, "brood.command.show", NULL,
+     SHOW_OPTIONS,
+     "A script replays a schedule as `replay = require \"winner\"`, after\n"
+     "  brood show RUN --schedule > winner.lua"},
+    {"lineage", "RUN", "who descends from whom, as a tree", 1, 1, "brood.command.lineage", NULL,
+     LINEAGE_OPTIONS, NULL},
+    {"compare", "RUN...", "scores of runs at equal steps", 1, 10000, "brood.command.compare", NULL,
+     COMPARE_OPTIONS,
+     "Runs that differ in nothing but the seed are one arm: its mean and standard deviation are shown, and "
+     "the\n"
+     "differences of arms over the seeds that they share. Scores are those of the member with the best "
+     "selection\n"
+     "score so far."},
+    {"export", "RUN", "print all numbers of a run, in a fixed order", 1, 1, "brood.command.export", NULL,
+     EXPORT_OPTIONS,
+     "Two runs of the same script and seed print the same bytes, whatever the number of workers, and however "
+     "often\n"
+     "they were stopped and resumed."},
     {"grid", "RUN", "draw what a run's generator makes", 1, 1, "brood.command.grid", NULL, GRID_OPTIONS,
      NULL},
     {"weights", "RUN-OR-STATE", "write the averaged generator alone, as a safetensors file", 1, 1,
@@ -83,8 +148,15 @@ static const Command COMMANDS[] = {
      "Of a run, that of its last state. The file's facts (its metadata) tell where it comes from."},
     {"classifier", "DATASET [PATH]", "train or show the two classifiers of a data set", 1, 2,
      "brood.command.classifier", NULL, NULL, NULL},
-    {"score", "DIRECTORY", "all metrics of a folder of PNG files beside real ones", 1, 1,
-     "brood.command.score", NULL, SCORE_OPTIONS, NULL},
+    {"score", "IMAGES", "all metrics of images beside those of real ones", 1, 1, "brood.command.score", NULL,
+     SCORE_OPTIONS,
+     "IMAGES is a folder of PNG files, whoever made them, the directory of a run, or a state file in one: "
+     "then "
+     "the\n"
+     "averaged generator makes the images. They are scored by classifiers that are trained when they are "
+     "needed "
+     "for\n"
+     "the first time."},
     {"fetch", "NAME", "download a data set: mnist, fashion-mnist or cifar10", 1, 1, "brood.command.fetch",
      NULL, FETCH_OPTIONS,
      "The files come from where they were published, by curl, into $XDG_DATA_HOME/brood or "
@@ -214,7 +286,7 @@ static int lua_types_command(const AppOptions *options, int argc, char **argv) {
 
 typedef enum { GO_ON, SHOW_HELP, SHOW_VERSION, WRONG } Wish;
 
-enum { OPTION_LIMIT = 16, OPTION_VERSION = 256, OPTION_SCRIPTS, OPTION_OWN };
+enum { OPTION_LIMIT = 24, OPTION_VERSION = 256, OPTION_SCRIPTS, OPTION_OWN };
 
 /* What was given of a command's own options, in order. */
 typedef struct {

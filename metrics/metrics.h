@@ -154,7 +154,8 @@ Status kernel_distance_subsets(Matrix x, Matrix y, size_t subsets, size_t size, 
  * squared differences: it is 0 for equal rows and the same in both directions, bit for bit. */
 typedef struct {
     double precision, recall, density, coverage;
-    bool few_rows; /* fewer rows than features in either set */
+    double density_deviation; /* standard deviation of the mean that density is */
+    bool few_rows;            /* fewer rows than features in either set */
 } Prdc;
 
 typedef enum {

@@ -80,6 +80,7 @@ typedef struct {
     double *fake_nearest;                  /* for each real row, the least squared distance of a fake one */
     bool *real_covered;                    /* for each real row: it lies in the ball of a fake one */
     size_t precise, inside; /* fake rows in some real ball; pairs of a fake row and a real ball it lies in */
+    double squares;         /* the sum of squares of how many real balls each fake row lies in */
     bool in_precision, in_density; /* whether rows at the ball's border are in */
 } Census;
 
@@ -89,7 +90,7 @@ static inline bool within(double distance, double radius, bool border) {
 
 /* `block` is of fake rows down and real rows across. */
 static void take_pairs(const DistanceBlock *block, size_t fake_first, size_t real_first, Census *census,
-                       bool *fake_precise) {
+                       bool *fake_precise, size_t *fake_inside) {
     const double *real_radii = census->real_radii + real_first;
     double *fake_nearest = census->fake_nearest + real_first;
     bool *real_covered = census->real_covered + real_first;
@@ -105,7 +106,7 @@ static void take_pairs(const DistanceBlock *block, size_t fake_first, size_t rea
             if (distance < fake_nearest[j]) fake_nearest[j] = distance;
         }
         fake_precise[i] |= precise;
-        census->inside += inside;
+        fake_inside[i] += inside;
     }
 }
 
@@ -113,11 +114,16 @@ static void take_all_pairs(const DistanceRows *real, const DistanceRows *fake, C
     DistanceBlock block;
     for (size_t f = 0; f < fake->rows; f += DISTANCES_DOWN) {
         bool fake_precise[DISTANCES_DOWN] = {false};
+        size_t fake_inside[DISTANCES_DOWN] = {0};
         for (size_t r = 0; r < real->rows; r += DISTANCES_ACROSS) {
             distances_block(fake, f, real, r, &block);
-            take_pairs(&block, f, r, census, fake_precise);
+            take_pairs(&block, f, r, census, fake_precise, fake_inside);
         }
-        for (size_t i = 0; i < DISTANCES_DOWN; i++) census->precise += fake_precise[i];
+        for (size_t i = 0; i < DISTANCES_DOWN; i++) {
+            census->precise += fake_precise[i];
+            census->inside += fake_inside[i];
+            census->squares += (double)fake_inside[i] * (double)fake_inside[i];
+        }
     }
 }
 
@@ -127,9 +133,12 @@ static Prdc summary(const Census *census, size_t real, size_t fake, size_t k) {
         recalled += census->real_covered[i];
         covered += within(census->fake_nearest[i], census->real_radii[i], census->in_density);
     }
-    return (Prdc){.precision = (double)census->precise / (double)fake,
+    double n = (double)fake, inside = (double)census->inside;
+    double variance = fmax(census->squares - inside * inside / n, 0) / (n - 1);
+    return (Prdc){.precision = (double)census->precise / n,
                   .recall = (double)recalled / (double)real,
-                  .density = (double)census->inside / ((double)k * (double)fake),
+                  .density = inside / ((double)k * n),
+                  .density_deviation = sqrt(variance / n) / (double)k,
                   .coverage = (double)covered / (double)real};
 }
 

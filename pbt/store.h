@@ -13,8 +13,8 @@ enum { STORE_VERSION = 1, STORE_RULE = 512 };
 /* ---- store.c: opening, asking -------------------------------------------------------------------------- */
 
 /* Opens the store in a directory, which is made where there is none, and locks it against other processes.
- * `begun` tells whether a run has been put into it. */
-Status store_open(Store **store, const char *directory, bool *begun, Error *error);
+ * `begun` tells whether a run has been put into it. States' files have the ending. */
+Status store_open(Store **store, const char *directory, const char *ending, bool *begun, Error *error);
 /* To read only, without a lock. */
 Status store_look(Store **store, const char *directory, Error *error);
 void store_close(Store *store);
@@ -69,6 +69,10 @@ Status store_read_round(Store *store, PbtRun *run, int64_t round, Error *error);
  * that. `standings` is to be freed by memory_free. */
 Status store_read_standings(Store *store, const PbtRun *run, int64_t round, bool latest, Standing **standings,
                             size_t *count, Error *error);
+/* Members of a run with another space, and other scores, maybe: NaN for the values that it did not have,
+ * illegal ones as they were. */
+Status store_read_others(Store *store, const PbtRun *run, int64_t round, Standing **standings, size_t *count,
+                         Error *error);
 /* Asynchronous: what members published at their ready moments from `since` on. */
 Status store_read_scored(Store *store, const PbtRun *run, int64_t since, Standing **standings, size_t *count,
                          Error *error);

@@ -236,6 +236,23 @@ static int dataset_extent(lua_State *L) {
     return 1;
 }
 
+/* centers {{x, y}, ...}, the deviation of the points around each */
+static int dataset_centers(lua_State *L) {
+    const Dataset *dataset = dataset_check(L, 1, "centers");
+    if (!dataset->points) script_error(L, "centers: the data set has images, not points");
+    lua_createtable(L, (int)dataset->classes, 0);
+    for (int64_t i = 0; i < dataset->classes; i++) {
+        lua_createtable(L, 2, 0);
+        for (int64_t axis = 0; axis < 2; axis++) {
+            lua_pushnumber(L, dataset->centers[2 * i + axis]);
+            lua_rawseti(L, -2, axis + 1);
+        }
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_pushnumber(L, dataset->deviation);
+    return 2;
+}
+
 static int dataset_histogram(lua_State *L) {
     const Dataset *dataset = dataset_check(L, 1, "histogram");
     lua_createtable(L, (int)dataset->classes, 0);
@@ -325,21 +342,34 @@ static int dataset_part_of(lua_State *L) {
     return 1;
 }
 
-/* dataset:test(): what it would be with split = "test" */
-static int dataset_test(lua_State *L) {
-    DataKind kind = dataset_check(L, 1, "test")->kind;
+/* Puts a copy of the options that the data set at 1 was opened with in its place, alone on the stack. */
+static void copy_options(lua_State *L) {
     lua_settop(L, 1);
     lua_getiuservalue(L, 1, DATASET_OPTIONS);
     lua_replace(L, 1);
     push_box(L);
-    lua_getiuservalue(L, -1, DATASET_OPTIONS); /* a copy */
+    lua_getiuservalue(L, -1, DATASET_OPTIONS);
     lua_replace(L, 1);
     lua_settop(L, 1);
+    lua_pushnil(L);
+    lua_setfield(L, 1, "count"); /* of this set alone */
+}
+
+/* dataset:test(): what it would be with split = "test" */
+static int dataset_test(lua_State *L) {
+    DataKind kind = dataset_check(L, 1, "test")->kind;
+    copy_options(L);
     lua_pushliteral(L, "test");
     lua_setfield(L, 1, "split");
-    lua_pushnil(L);
-    lua_setfield(L, 1, "count"); /* that of the training images */
     return open_checked(L, kind);
+}
+
+/* dataset:digits(): MNIST's images, that those of stacked_mnist are made of */
+static int dataset_digits(lua_State *L) {
+    if (dataset_check(L, 1, "digits")->kind != DATA_STACKED_MNIST)
+        script_error(L, "digits: only stacked_mnist is made of digits");
+    copy_options(L);
+    return open_checked(L, DATA_MNIST);
 }
 
 static const BindingFunction METHODS[] = {
@@ -359,6 +389,9 @@ static const BindingFunction METHODS[] = {
     {"test", "(): brood.Dataset", "The test images of the same data set, opened with the same options.",
      dataset_test},
     {"extent", "(): number", "Of points: half the side of a plot that shows them all.", dataset_extent},
+    {"digits", "(): brood.Dataset", "Of stacked_mnist: MNIST, whose images are its planes.", dataset_digits},
+    {"centers", "(): number[][], number",
+     "Of points: the center of each mode, and their standard deviation around it.", dataset_centers},
     {"histogram", "(): integer[], boolean, boolean",
      "Samples of each class; whether that is lopsided; whether there is no end of samples.",
      dataset_histogram},

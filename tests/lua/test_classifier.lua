@@ -4,7 +4,9 @@ local data = require "brood.data"
 local files = require "brood.files"
 local graph = require "brood.graph"
 local metric = require "brood.metric"
+local model = require "brood.model"
 local nn = require "brood.nn"
+local reals = require "brood.metric.reals"
 local lu = support.lu
 
 -- ---- a cache folder of our own ------------------------------------------------------------------------------------
@@ -160,6 +162,45 @@ function TestClassifier.test_hash_tells_apart()
     differs { architecture = function() return nn.sequential { nn.flatten {}, nn.linear { out = 12 } } end }
 end
 
+-- Both of an experiment are trained at the same time, each as if alone.
+function TestClassifier.test_together()
+    local said = {}
+    local fields = { data = set, test = tested, steps = 20, batch = 16, cache = false,
+        say = function(line) said[#said + 1] = line end }
+    local both = { metric.classifiers(fields) }
+    lu.assertEquals({ both[1].half, both[2].half, both[1].seed, both[2].seed }, { 1, 2, 1, 2 })
+    lu.assertEquals(#said, 2 + 2 * 5)
+    fields.seed, fields.half, fields.architecture = 2, 2, "mixed"
+    local alone = metric.classifier(fields)
+    lu.assertEquals({ alone.hash, alone.facts }, { both[2].hash, both[2].facts })
+    local images = set:samples(1, 5)
+    lu.assertEquals((alone:look(images)):flat(), (both[2]:look(images)):flat())
+    lu.assertNotEquals((both[1]:look(images)):flat(), (both[2]:look(images)):flat())
+    support.fails("training failed, a smaller lr may help", function()
+        fields.lr, fields.steps = 1e30, 30
+        metric.classifiers(fields)
+    end)
+end
+
+function TestClassifier.test_together_refusals()
+    local g = graph.new()
+    local w = g:param("w", { 2 }, { group = "C" })
+    local loss = (w - 1):square():sum()
+    local made = model.new {
+        batch = 1, hypers = {}, numbers = {}, players = { {
+            name = "C", group = "C", repeats = 1, optimizer = { kind = "sgd", lr = 0.1 }, graph = g, loss = loss,
+            outputs = { { "loss", loss } }, assign = {}, parameters = { w },
+        } },
+    }
+    local one, other = made:member(1, 0, {}), made:member(1, 1, {})
+    support.fails("members of different models expected", function() model.train_together({ one, other }, { 1, 1 }) end)
+    support.fails("1 to 16 members expected, got 0", function() model.train_together({}, {}) end)
+    support.fails("steps: a whole number", function() model.train_together({ one }, {}) end)
+    support.fails("a brood.Member expected", function() model.train_together({ 1 }, { 1 }) end)
+    lu.assertEquals(model.train_together({ one }, { 3 })[1]["C.loss"] > 0, true)
+    lu.assertEquals(one:age(), 3)
+end
+
 local TestCache = {}
 
 function TestCache.test_second_time()
@@ -217,7 +258,7 @@ function TestRefusals.test_fields()
         metric.classifier { data = set, architecture = "strided2" }
     end)
     support.fails("images of 8×8 or more expected", function() metric.classifier { data = data.ring {} } end)
-    support.fails("features (n, how many) expected, got (100, 4, 4, 8)", function()
+    support.fails("features (n, how many) expected, got (64, 4, 4, 8)", function()
         local function images() return nn.conv { out = 8, kernel = 4, stride = 4 } end
         metric.classifier { data = set, architecture = images }
     end)
@@ -252,7 +293,7 @@ local function score_of(name, images, fields)
 end
 
 -- Real images that training did not see; one image again and again; gray.
-local real = set:test():samples(1, 400)
+local real = reals.samples(set:test(), 400)
 local one = graph.value({ 400, 16, 16, 1 }, (function()
     local image, all = (set:samples(1, 1)):flat(), {}
     for i = 0, 399 do table.move(image, 1, 256, i * 256 + 1, all) end
@@ -268,11 +309,11 @@ function TestScores.test_real_is_best()
         lu.assertTrue(score_of("coverage", real) > 0.8 and score_of("coverage", bad) < 0.1)
         lu.assertTrue(score_of("class_balance", real) < 0.15 and score_of("class_balance", bad) > 0.7)
     end
-    lu.assertTrue(score_of("coverage", one, { of = "recall" }) < 0.02)
+    lu.assertTrue(score_of("recall", one) < 0.02)
 end
 
 function TestScores.test_deviation()
-    for _, name in ipairs { "classifier_score", "frechet", "kernel", "coverage", "class_balance" } do
+    for _, name in ipairs { "classifier_score", "frechet", "kernel", "coverage", "density", "class_balance" } do
         local value, deviation = score_of(name, real)
         lu.assertTrue(deviation > 0 and deviation < 10, name)
         lu.assertEquals({ score_of(name, real) }, { value, deviation })
@@ -293,10 +334,17 @@ function TestScores.test_combine()
     support.near({ value }, { score - 2 * balance })
     support.near({ deviation }, { math.sqrt(score_deviation ^ 2 + (2 * balance_deviation) ^ 2) })
     support.fails("there is no score 'frechett': did you mean 'frechet'?", function()
-        metric.combine(function(s) return s.frechett end, { samples = 400, classifier = known }):of_images(real)
+        metric.combine(function(s) return s.frechett end)
     end)
     support.fails("the function must return a number, it returned nothing", function()
-        metric.combine(function() end, { samples = 400, classifier = known }):of_images(real)
+        metric.combine(function() end)
+    end)
+    support.fails("the function reads no score", function() metric.combine(function() return 1 end) end)
+    support.fails("s.kernel was not measured, since the function read it only now", function()
+        local fickle = metric.combine(function(s)
+            return s.frechet < 0.001 and s.kernel or s.frechet
+        end, { samples = 400, classifier = known })
+        fickle.finish({ frechet = 0 }, { frechet = 0 })
     end)
 end
 

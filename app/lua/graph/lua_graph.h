@@ -5,7 +5,7 @@
 
 #include "app/lua/lua_binding.h"
 #include "gan/optimizer.h"
-#include "gan/program/layout.h"
+#include "gan/program/program.h"
 
 #define GRAPH_CLASS   "brood.Graph"
 #define TENSOR_CLASS  "brood.Tensor"
@@ -117,5 +117,8 @@ void optimizer_set_live(lua_State *L, int index, LiveOptimizer *optimizer, const
 void optimizer_tune(lua_State *L, int index, LiveOptimizer *optimizer);
 
 int program_compile(lua_State *L); /* g:compile(outputs, options) */
+/* The open program at `index`, the userdata of its state, and its workspace (NULL: not wanted). */
+const Program *program_parts(lua_State *L, int index, const char *what, StateBox **state,
+                             Workspace **workspace);
 
 #endif

@@ -38,6 +38,16 @@ static ProgramBox *program_check(lua_State *L, const char *what) {
     return box;
 }
 
+const Program *program_parts(lua_State *L, int index, const char *what, StateBox **state,
+                             Workspace **workspace) {
+    const ProgramBox *box = binding_object(L, index, PROGRAM_CLASS, what);
+    if (!box->program) script_error(L, "%s: the program is closed", what);
+    if (!box->state->state.data) script_error(L, "%s: the program's state is closed", what);
+    *state = box->state;
+    if (workspace) *workspace = box->workspace;
+    return box->program;
+}
+
 /* ---- compiling: what the options say ------------------------------------------------------------------- */
 
 enum { SELF = 1, OUTPUTS, OPTIONS }; /* places on the stack; what follows stays there until the end */

@@ -9,9 +9,8 @@
 #include "app/lua/graph/lua_graph.h"
 #include "app/lua/lua_script.h"
 #include "app/lua/metric/lua_rows.h"
-#include "base/random.h"
+#include "app/lua/metric/lua_scorer.h"
 
-#define STATISTICS_CLASS "brood.FrechetStatistics"
 enum { LABEL = 96, WHAT = 1 }; /* room for "NAME: argument"; the argument that names the metric */
 
 /* ---- arguments and results ----------------------------------------------------------------------------- */
@@ -144,43 +143,6 @@ static int frechet(lua_State *L) {
     return 1;
 }
 
-/* The distances of `resamples` draws with replacement of y's rows. The draws depend on the numbers of rows
- * only. */
-static Status resample_frechet(const FrechetStatistics *x, Matrix y, size_t resamples, double *distances,
-                               double *copy, Error *error) {
-    uint64_t key = random_key(0, 0, "frechet bootstrap");
-    Status status = STATUS_OK;
-    for (size_t r = 0; !status && r < resamples; r++) {
-        for (size_t i = 0; i < y.rows; i++)
-            memcpy(copy + i * y.columns, y.data + random_integer_at(key, r, i, y.rows) * y.columns,
-                   y.columns * sizeof *copy);
-        FrechetStatistics drawn;
-        FrechetDistance distance = {0};
-        status = frechet_statistics_new(&drawn, y.columns, error);
-        if (!status) status = frechet_statistics_add(&drawn, (Matrix){copy, y.rows, y.columns}, error);
-        if (!status) status = frechet_distance(x, &drawn, &distance, error);
-        frechet_statistics_free(&drawn);
-        distances[r] = distance.distance;
-    }
-    return status;
-}
-
-/* frechet_spread(what, statistics, y, resamples) → the distance's standard deviation under resampling of y */
-static int frechet_spread(lua_State *L) {
-    const FrechetStatistics *x = binding_object(L, 2, STATISTICS_CLASS, what_of(L));
-    Matrix y = argument(L, 3, "y");
-    size_t resamples = (size_t)binding_integer(L, 4, what_of(L), 2, 10000);
-    double *distances = binding_scratch(L, resamples, sizeof *distances);
-    double *copy = binding_scratch(L, y.rows * y.columns, sizeof *copy);
-    Error error;
-    check(L, resample_frechet(x, y, resamples, distances, copy, &error), &error);
-    double mean = 0, squares = 0;
-    for (size_t i = 0; i < resamples; i++) mean += distances[i] / (double)resamples;
-    for (size_t i = 0; i < resamples; i++) squares += (distances[i] - mean) * (distances[i] - mean);
-    lua_pushnumber(L, sqrt(squares / (double)(resamples - 1)));
-    return 1;
-}
-
 /* ---- kernel distance ----------------------------------------------------------------------------------- */
 
 /* kernel(what, x, y, biased) */
@@ -262,6 +224,15 @@ static int memorization_of(lua_State *L) {
     set_number(L, "near_share", result.near_share);
     set_number(L, "exact_share", result.exact_share);
     set_flag(L, "few_rows", result.few_rows);
+    return 1;
+}
+
+/* nearest(what, queries, training): of each query the distance from the nearest training row */
+static int nearest(lua_State *L) {
+    Matrix queries = argument(L, 2, "queries"), training = argument(L, 3, "training");
+    double *out = rows_push(L, queries.rows, 1);
+    Error error;
+    check(L, memorization_nearest(queries, training, out, NULL, &error), &error);
     return 1;
 }
 
@@ -393,8 +364,6 @@ static const BindingFunction FUNCTIONS[] = {
      "Statistics, computed once to be used often.", frechet_statistics_of},
     {"frechet", "(what: string, x: any, y: any): table", "distance, mean_part, covariance_part, few_rows.",
      frechet},
-    {"frechet_spread", "(what: string, x: brood.FrechetStatistics, y: any, resamples: integer): number",
-     "The distance's standard deviation over resamples of y.", frechet_spread},
     {"kernel", "(what: string, x: any, y: any, biased: boolean): table", "distance, few_rows.", kernel},
     {"kernel_subsets", "(what: string, x: any, y: any, subsets: integer, size: integer): table",
      "distance, deviation, few_rows.", kernel_subsets},
@@ -404,6 +373,8 @@ static const BindingFunction FUNCTIONS[] = {
      "precision, recall, density, coverage, few_rows.", prdc_of},
     {"memorization", "(what: string, training: any, held_out: any, generated: any): table",
      "ratio, near_share, exact_share and more.", memorization_of},
+    {"nearest", "(what: string, queries: any, training: any): brood.Rows",
+     "The distance of each row from the nearest training row.", nearest},
     {"modes", "(what: string, modes: any, count: integer): table", "hit, modes, reverse_kl, high_quality.",
      modes},
     {"modes_near", "(what: string, points: any, centers: any, deviation: number, within: number): table",
@@ -414,19 +385,18 @@ static const BindingFunction FUNCTIONS[] = {
      histogram},
     {"summary", "(what: string, counts: any, reference?: any): table", "entropy, effective, total_variation.",
      summary},
-    {"take", "(images: brood.Value, first: integer, count: integer): brood.Value",
-     "A batch of images, rounded as 8-bit pixels are; behind the last one come black ones.", batch_take},
-    {"finite", "(value: brood.Value): boolean, integer?",
-     "Whether all numbers are finite; otherwise also the first row with one that is not.", batch_finite},
-    {"put", "(into: brood.Value, first: integer, rows: brood.Value)",
-     "Copies rows to the place `first`; what reaches over the end is left out.", batch_put},
-    {"hash", "(...: string|brood.Value): string", "The hash of all of it, one after the other.", batch_hash},
+    {"scorer", "(spec: table): brood.Scorer", "A scorer, of what metric.scorer has put together.",
+     scorer_make},
+    {"look", "(program: brood.Program, planes: integer, images: brood.Value): brood.Rows, brood.Rows",
+     "Logits and features that a classifier's program gives images, rounded as 8-bit pixels are.",
+     scorer_look},
+    {"hash", "(...: string|brood.Value): string", "The hash of all of it, one after the other.", kept_hash},
     {"save", "(state: brood.State, path: string, facts: string): boolean, string?",
-     "Saves a state and a text; false and the reason when it cannot be written.", batch_save},
+     "Saves a state and a text; false and the reason when it cannot be written.", kept_save},
     {"load", "(state: brood.State, path: string): string?, string?",
-     "Reads a state, and gives the text; nil and the reason when it cannot be read.", batch_load},
+     "Reads a state, and gives the text; nil and the reason when it cannot be read.", kept_load},
     {NULL, NULL, NULL, NULL}};
 
-static const BindingClass *const CLASSES[] = {&rows_class, &statistics_class, NULL};
+static const BindingClass *const CLASSES[] = {&rows_class, &statistics_class, &scorer_class, NULL};
 const BindingModule binding_metric = {"brood.metric.core", "Metrics, as brood.metric is built on.", FUNCTIONS,
                                       CLASSES};

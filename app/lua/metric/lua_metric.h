@@ -5,10 +5,11 @@
 
 #include "app/lua/lua_binding.h"
 
+#define STATISTICS_CLASS "brood.FrechetStatistics" /* a FrechetStatistics */
+
 extern const BindingModule binding_metric;
 
-/* Functions of the module that lie in lua_batch.c: images in batches, states in files, hashes. */
-int batch_take(lua_State *L), batch_put(lua_State *L), batch_save(lua_State *L), batch_load(lua_State *L);
-int batch_hash(lua_State *L), batch_finite(lua_State *L);
+/* Functions of the module that lie in lua_kept.c: states in files, hashes. */
+int kept_save(lua_State *L), kept_load(lua_State *L), kept_hash(lua_State *L);
 
 #endif

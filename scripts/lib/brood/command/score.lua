@@ -1,61 +1,144 @@
--- brood score DIRECTORY --real DATASET [--path PATH] [--count N]: all metrics of a folder of PNG files beside those of
--- as many real test images, by the report classifier of the data set.
+-- brood score IMAGES [--real DATASET] [--path PATH] [--count N]: all metrics of images beside those of as many real test
+-- images, by the report classifier of the data set, and the classifier score by the selection classifier, too. IMAGES is
+-- a folder of PNG files, a run, or a state file of a run.
 local check = require "brood.check"
 local command = require "brood.command"
-local core = require "brood.metric.core"
 local data = require "brood.data"
-local graph = require "brood.graph"
+local folder = require "brood.command.folder"
+local image = require "brood.image"
 local metric = require "brood.metric"
 
-local NAMES = { "cifar10", "digits", "fashion_mnist", "folder", "mnist" }
-local MOST = 10000 -- images
+local NAMES = { "cifar10", "digits", "fashion_mnist", "folder", "grid", "mnist", "ring", "stacked_mnist" }
+local MOST = 10000     -- images
+local PIECE = 1000     -- that are generated between two lines of progress
+local TRAINING = 60000 -- training images that copies are looked for among
 
-local function open_real(options)
-    if not options.real then command.misuse "score: --real DATASET is missing: what the images are compared with" end
+-- ---- what is compared ---------------------------------------------------------------------------------------------
+
+local function say(format, ...)
+    io.stderr:write("brood: ", format:format(...), "\n")
+end
+
+local function named_data(options)
     local name = options.real:gsub("-", "_")
     for _, known in ipairs(NAMES) do
-        if known == name then return data[name](options.path and { path = options.path } or {}) end
+        if known == name then return command.try(data[name], options.path and { path = options.path } or {}) end
     end
     command.misuse("score: there is no data set '%s'%s", options.real, check.hint(name, NAMES))
 end
 
--- The images of the folder, in the size and colors of the real ones; those too that data.folder holds out for tests.
-local function open_images(directory, real)
+-- --real, or what a run was trained on.
+local function real_data(options, generator)
+    if options.real then return named_data(options) end
+    if generator and generator.data then return generator.data end
+    command.misuse "score: --real DATASET is missing: what the images are compared with"
+end
+
+-- The images of a folder, in the size and colors of the real ones; those too that data.folder holds out for tests.
+local function read_folder(path, real)
     local shape = real:shape()
-    local training = data.folder { path = directory, size = shape[1], color = shape[3] == 3 }
-    local test = training:test()
-    local images = graph.value({ training:count() + test:count(), table.unpack(shape) }, 0)
-    core.put(images, 1, (training:samples(1, training:count())))
-    core.put(images, training:count() + 1, (test:samples(1, test:count())))
-    return images
+    if shape[1] == 1 then command.fail("%s: %s: images cannot be compared with points", path, real) end
+    local all, count, reason = {}, 0, nil
+    for _, split in ipairs { "train", "test" } do
+        local fine, set = pcall(data.folder, { path = path, size = shape[1], color = shape[3] == 3, split = split })
+        if fine then
+            all[#all + 1] = set:samples(1, set:count())
+            count = count + set:count()
+        else
+            reason = reason or set -- a few images are all in one split
+        end
+    end
+    if #all == 0 then error(reason, 0) end
+    say("%d images read of %s", count, path)
+    return image.join(all)
 end
 
--- A member that generates images that are there.
-local function member_of(images)
-    return { sample = function(_, first, count) return core.take(images, first, count) end }
+local function check_shapes(path, generator, real)
+    local makes, wanted = table.concat(generator.data:shape(), "×"), table.concat(real:shape(), "×")
+    if makes == wanted then return end
+    command.fail("%s: the generator makes images of %s, those of %s are %s: compare it with what it was trained on", path,
+        makes, real:kind(), wanted)
 end
 
-local function scores(count)
-    return {
-        metric.classifier_score { samples = count }, metric.frechet { samples = count },
-        metric.kernel { samples = count }, metric.coverage { samples = count, of = "precision" },
-        metric.coverage { samples = count, of = "recall" }, metric.coverage { samples = count },
-        metric.class_balance { samples = count },
-    }
+-- What the generator makes of fixed latent vectors.
+local function generate(generator, count, seed)
+    local pieces = {}
+    for first = 1, count, PIECE do
+        pieces[#pieces + 1] = generator:sample(first, math.min(PIECE, count - first + 1), seed)
+        say("%d of %d images generated", math.min(count, first + PIECE - 1), count)
+    end
+    return image.join(pieces)
 end
+
+-- ---- the scores ---------------------------------------------------------------------------------------------------
+
+local OF_IMAGES = {
+    "classifier_score", "frechet", "kernel", "precision", "recall", "density", "coverage", "memorization_score",
+    "class_balance", "class_entropy", "modes_score", "reverse_kl",
+}
+local WITHOUT_LABELS = { "frechet", "kernel", "precision", "recall", "density", "coverage", "memorization_score" }
+local OF_POINTS = { "modes_score", "high_quality", "reverse_kl" }
+
+local function names_for(real)
+    if real:shape()[1] == 1 then return OF_POINTS end
+    return #real:classes() >= 2 and OF_IMAGES or WITHOUT_LABELS
+end
+
+local function scores_for(real, count)
+    local scores = {}
+    for _, name in ipairs(names_for(real)) do
+        local options = { samples = count }
+        if name == "memorization_score" then options.training = TRAINING end
+        scores[#scores + 1] = metric[name](options)
+    end
+    if scores[1].name == "classifier_score" then
+        local other = metric.classifier_score { samples = count }
+        other.role = "selection"
+        table.insert(scores, 2, other)
+    end
+    return scores
+end
+
+local MEANING = {
+    classifier_score = "sure of each image, and of many classes",
+    frechet = "distance of means and covariances",
+    kernel = "distance, all moments up to the third",
+    precision = "share of these near real ones",
+    recall = "share of real ones near these",
+    density = "real ones around each",
+    coverage = "share of real ones with one of these near",
+    memorization = "share nearer to a training image than 99 % of unseen ones",
+    class_balance = "distance from the real classes",
+    class_entropy = "as many equally common classes",
+    modes = "modes or classes that occur",
+    high_quality = "share of points near a mode",
+    reverse_kl = "how uneven modes or classes are",
+}
 
 local function show(rows)
-    print(("%-18s %22s %22s  %s"):format("", "these", "real test images", "better"))
+    print(("%-32s %20s %20s  %-6s  %s"):format("", "these", "real test images", "better", ""))
     for _, row in ipairs(rows) do
-        print(("%-18s %12.4f ± %7.4f %12.4f ± %7.4f  %s%s"):format(row.name, row.value, row.deviation, row.ceiling,
-            row.ceiling_deviation, row.better, row.suspicious and "   better than real images: suspicious" or ""))
+        local by = row.role == "selection" and ", 2nd classifier" or ""
+        print(("%-32s %11.4f ± %6.4f %11.4f ± %6.4f  %-6s  %s%s"):format(row.name .. by, row.value, row.deviation,
+            row.ceiling, row.ceiling_deviation, row.better, MEANING[row.name],
+            row.suspicious and ": BETTER THAN REAL IMAGES, suspicious" or ""))
     end
 end
 
-return command.main(function(options, directory)
-    local real = command.try(open_real, options)
-    local images = command.try(open_images, directory, real)
-    local count = math.min(command.whole(options, "count", 10, MOST, MOST), images:shape()[1])
-    print(("%d images of %s, beside %s"):format(count, directory, real))
-    show(command.try(metric.report, scores(count), member_of(images), { data = real, seed = 1 }))
+return command.main(function(options, path)
+    local generator = folder.generator(path)
+    local real = real_data(options, generator)
+    if generator and generator.data then check_shapes(path, generator, real) end
+    local wanted = command.whole(options, "count", 2, MOST, generator and 5000 or MOST)
+    local images = generator and command.try(generate, generator, wanted, generator.seed)
+        or command.try(read_folder, path, real)
+    local count = math.min(wanted, images:shape()[1])
+    if count < 2 then command.fail("%s: at least two images are needed, there is %d", path, count) end
+    local scores = scores_for(real, count)
+    say("looking at %d images of %s, and at %s", count, path, real)
+    local rows, reason = command.try(metric.report, scores, { sample = function() return images end },
+        { data = real, seed = 1 })
+    if not rows then command.fail("%s: %s", path, reason) end
+    print(("%d images of %s, beside %s"):format(count, path, real))
+    show(rows)
 end)

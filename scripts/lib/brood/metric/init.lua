@@ -164,10 +164,14 @@ function metric.total_variation(counts, reference)
     return core.summary("metric.total_variation", counts, reference).total_variation
 end
 
-for name, f in pairs(metric) do metric[name] = check.constructor(f) end
+local classifier, score = require "brood.metric.classifier", require "brood.metric.score"
+local scorer = require "brood.metric.scorer"
 
-for _, part in ipairs { "classifier", "score" } do
-    for name, f in pairs(require("brood.metric." .. part)) do metric[name] = check.constructor(f) end
-end
+metric.classifier, metric.classifiers = classifier.classifier, classifier.classifiers
+metric.scorer, metric.report, metric.provide_classifiers = scorer.scorer, scorer.report, scorer.provide_classifiers
+metric.alarms = require("brood.metric.alarm").alarms
+for name, f in pairs(score.constructors) do metric[name] = f end
+
+for name, f in pairs(metric) do metric[name] = check.constructor(f) end
 
 return check.module("brood.metric", metric)
