@@ -3,14 +3,14 @@
 # ---- settings ----------------------------------------------------------------------------------------------
 BUILD ?= release#      release | debug
 REAL  ?= float#        float | double: the engine's number type
-SAN   ?=#              asan | tsan: with sanitizers
+SAN   ?=#              asan | tsan: with sanitizers; fuzzer: for `make fuzz`
 CC    ?= gcc
 V     ?= 0#            1 shows the commands
 
 # ---- what it stands on (Debian package names beside the pkg-config names) -----------------------------------
-PKGS      := openblas lua5.4 libpng zlib sqlite3 libcjson libxxhash libmd sleef
+PKGS      := openblas lua5.4 libpng zlib sqlite3 libcjson libxxhash libmd sleef libedit
 DEBS      := gcc make pkg-config libopenblas-dev liblua5.4-dev libpng-dev zlib1g-dev libsqlite3-dev \
-             libcjson-dev libxxhash-dev libmd-dev libsleef-dev libcmocka-dev lua-unit python3 curl gnuplot-nox
+             libcjson-dev libxxhash-dev libmd-dev libsleef-dev libedit-dev libcmocka-dev lua-unit python3 curl gnuplot-nox
 
 # ---- variants: each combination has a build directory of its own ---------------------------------------------
 empty   :=
@@ -20,12 +20,13 @@ out     := build$(if $(variant),/$(variant))
 obj     := $(out)/obj
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
-            -Wdouble-promotion -Wformat=2 -Wundef -Wwrite-strings
+            -Wdouble-promotion -Wformat=2 -Wundef -Wwrite-strings $(if $(filter clang%,$(CC)),-Wno-unknown-pragmas -Wno-double-promotion)
 # Never -ffast-math: training lives on seeing NaN. No contraction: the same bits fused or not.
 CFLAGS_release := -O2 -g
 CFLAGS_debug   := -O0 -g3
 CFLAGS_asan    := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 CFLAGS_tsan    := -fsanitize=thread
+CFLAGS_fuzzer  := $(CFLAGS_asan) -fsanitize=fuzzer-no-link
 OPTIMIZE := $(CFLAGS_$(BUILD)) $(CFLAGS_$(SAN)) -ffp-contract=off -fno-math-errno
 CPPFLAGS += -I. -D_GNU_SOURCE -DBROOD_VERSION='"$(shell cat VERSION)"' $(if $(filter double,$(REAL)),-DBROOD_DOUBLE)
 missing := $(shell for p in $(PKGS); do pkg-config --exists $$p 2>/dev/null || echo $$p; done)
@@ -113,15 +114,16 @@ WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wr
 $(out)/tests/%: $(obj)/tests/%.o $(test_support) $(out)/libbrood.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) $(WRAP) -o $@ $(filter %.o,$^) $(out)/libbrood.a $(LIBS) -lcmocka
-# Tests of the Lua binding and of the scorer are linked with them.
+# Tests of the Lua binding are linked with it, those of members and scorers with these.
 $(filter $(out)/tests/lua/%,$(tests)): $(filter-out %/main.o,$(app)) $(obj)/embedded.o
-$(filter $(out)/tests/scoring/%,$(tests)): $(filter $(obj)/app/scoring/%,$(app))
+$(filter $(out)/tests/members/% $(out)/tests/scoring/%,$(tests)): $(filter $(obj)/app/members/% $(obj)/app/scoring/%,$(app))
 
 # Fuzz targets, with a main that replays seeds instead of a fuzzer: what a fuzzer finds becomes a seed.
+fuzz_main    := $(if $(filter fuzzer,$(SAN)),-fsanitize=fuzzer,$(obj)/tests/fuzz/replay.o)
 fuzz_targets := $(patsubst tests/fuzz/fuzz_%.c,$(out)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
-$(out)/fuzz/%: $(obj)/tests/fuzz/fuzz_%.o $(obj)/tests/fuzz/replay.o $(out)/libbrood.a
+$(out)/fuzz/%: $(obj)/tests/fuzz/fuzz_%.o $(filter %.o,$(fuzz_main)) $(out)/libbrood.a
 	@mkdir -p $(@D)
-	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(out)/libbrood.a $(LIBS)
+	$(call say,LINK,$@)$(CC) $(LDFLAGS) $(filter -%,$(fuzz_main)) -o $@ $(filter %.o,$^) $(out)/libbrood.a $(LIBS)
 
 .SECONDARY: $(test_sources:%.c=$(obj)/%.o) $(test_support)
 .PHONY: tests
@@ -145,6 +147,17 @@ endif
 test-asan:
 	$(MAKE) SAN=asan tests
 	tests/run --brood build/asan/brood $(patsubst build/%,build/asan/%,$(tests)) tests/fuzz/test_seeds.py
+
+# Looks for what breaks a reader, with libFuzzer. Goes on from the inputs of the time before, in build/fuzzer/corpus/;
+# what breaks the reader is left in build/fuzzer/, and belongs, once mended, among the seeds.
+TARGET  ?= png
+SECONDS ?= 1800
+.PHONY: fuzz
+fuzz:
+	$(MAKE) CC=clang SAN=fuzzer build/fuzzer/fuzz/$(TARGET)
+	@mkdir -p build/fuzzer/corpus/$(TARGET)
+	build/fuzzer/fuzz/$(TARGET) -dict=tests/fuzz/$(TARGET).dict -max_total_time=$(SECONDS) -timeout=10 \
+	  -print_final_stats=1 -artifact_prefix=build/fuzzer/$(TARGET)- build/fuzzer/corpus/$(TARGET) tests/fuzz/seeds/$(TARGET)
 
 # ---- benchmarks: ratios, never a verdict ------------------------------------------------------------------------
 benches := $(patsubst tests/bench/%.c,$(out)/bench/%,$(sort $(wildcard tests/bench/bench_*.c)))
@@ -192,9 +205,10 @@ deps:
 
 help:
 	@echo 'make              build/brood'
-	@echo 'make demo         installs what is missing, builds, and trains a GAN on digits that the program draws'
+	@echo 'make demo         installs what is missing, builds, and trains eight GANs on digits that it draws itself'
 	@echo 'make test         all tests, after installing what they need'
 	@echo 'make test-asan    the C tests under the address and undefined behaviour sanitizers'
+	@echo 'make fuzz         TARGET=idx|cifar|png|state|store SECONDS=1800: libFuzzer (needs clang and libclang-rt-14-dev)'
 	@echo 'make bench        speed of convolutions and of a whole training step, as shares of sgemm'
 	@echo 'make bench-scores time and spread of scores, images that cheat, classifiers (minutes)'
 	@echo 'make bench-torch  the same training step beside PyTorch (needs python3-torch)'

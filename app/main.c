@@ -32,13 +32,35 @@ typedef struct {
 static AppCommandRun help_command, lua_command, lua_types_command;
 
 static const CommandOption RUN_OPTIONS[] = {
-    {"from", 0, "RUN", "start with the state of another run of the same networks, or with a state file"},
-    {"rounds", 0, "N", "train for N rounds, whatever the script says"},
+    {"seed", 0, "N", "the seed, whatever the script says"},
+    {"steps", 0, "N", "train every member for N steps"},
+    {"rounds", 0, "N", "train for N rounds"},
+    {"set", 0, "NAME=VALUE",
+     "change a field, as population=4, exploit.top=0.3, hyper.g_lr=2e-4; may be repeated"},
+    {"control", 0, "WORD",
+     "random-search, random-fitness, weights-only, hypers-only, no-explore or explore-only"},
+    {"out", 'o', "DIR", "the run's directory, which is made"},
+    {"from", 0, "RUN", "start with the members of another run, RUN or RUN@ROUND, or with a state file"},
+    {"seeds", 0, "N", "N runs, one after the other, each with the next seed"},
+    {"workers", 0, "N", "threads; as many as there are cores"},
     {NULL, 0, NULL, NULL}};
 static const CommandOption RESUME_OPTIONS[] = {
     {"rounds", 0, "N", "train for N rounds more; otherwise as many as it was to have"},
+    {"workers", 0, "N", "threads; their number changes nothing but the time"},
+    {"whole", 0, NULL, "if states are missing or damaged, go back to the last round whose states are whole"},
+    {"accept-drift", 0, NULL, "go on although this is another kind of machine, where steps give other bits"},
+    {NULL, 0, NULL, NULL}};
+static const CommandOption CHECK_OPTIONS[] = {
+    {"set", 0, "NAME=VALUE", "change a field, as with `brood run`; may be repeated"}, {NULL, 0, NULL, NULL}};
+static const CommandOption REPLAY_OPTIONS[] = {
+    {"member", 0, "N", "the lineage that ends in this member; otherwise the best one's"},
+    {"constant", 0, NULL, "the last values of the lineage, all the time"},
+    {"seed", 0, "N", "another seed than the run's"},
+    {"out", 'o', "DIR", "the new run's directory, which is made"},
+    {"workers", 0, "N", "threads"},
     {NULL, 0, NULL, NULL}};
 static const CommandOption GRID_OPTIONS[] = {
+    {"member", 0, "N", "of this member at the end; otherwise of the one with the best score ever"},
     {"count", 'n', "N", "images in the grid, 64; strips or pairs with the other kinds of picture, 8 and 32"},
     {"output", 'o', "FILE",
      "write this file; otherwise grid.png, interpolation.png ... in the run's directory"},
@@ -50,8 +72,10 @@ static const CommandOption GRID_OPTIONS[] = {
     {"seed", 0, "N", "other latent vectors"},
     {"raw", 0, NULL, "by the generator as it is, not by the averaged one"},
     {NULL, 0, NULL, NULL}};
-static const CommandOption WEIGHTS_OPTIONS[] = {{"output", 'o', "FILE", "the file to write, needed"},
-                                                {NULL, 0, NULL, NULL}};
+static const CommandOption WEIGHTS_OPTIONS[] = {
+    {"output", 'o', "FILE", "the file to write, needed"},
+    {"member", 0, "N", "of this member at the end; otherwise of the one with the best score ever"},
+    {NULL, 0, NULL, NULL}};
 static const CommandOption FETCH_OPTIONS[] = {
     {"from", 0, "PLACE", "a folder that holds the files, or the address that their names are put behind"},
     {NULL, 0, NULL, NULL}};
@@ -62,20 +86,58 @@ static const CommandOption SCORE_OPTIONS[] = {
     {"count", 'n', "N", "use N images, at most 10000; otherwise all of a folder, 5000 of a generator"},
     {NULL, 0, NULL, NULL}};
 
+static const CommandOption SHOW_OPTIONS[] = {
+    {"schedule", 0, NULL, "print the hyperparameters along its lineage, as a Lua table that can be replayed"},
+    {"member", 0, "N", "of the member that is N at the end, not of the best one there ever was"},
+    {NULL, 0, NULL, NULL}};
+static const CommandOption LINEAGE_OPTIONS[] = {
+    {"member", 0, "N", "only the ancestors of the member that is N at the end, with their hyperparameters"},
+    {"all", 0, NULL, "every branch, also of a large population's those that died out"},
+    {NULL, 0, NULL, NULL}};
+static const CommandOption COMPARE_OPTIONS[] = {
+    {"output", 'o', "FILE", "draw this picture, otherwise compare.png"}, {NULL, 0, NULL, NULL}};
+static const CommandOption EXPORT_OPTIONS[] = {
+    {"csv", 0, NULL, "as one table with a column that names the table of each row"},
+    {"json", 0, NULL, "as one document with a list of rows for each table"},
+    {"ledger", 0, NULL, "also what script and seed do not determine: paths, CPU seconds, resumptions"},
+    {NULL, 0, NULL, NULL}};
+
 static const Command COMMANDS[] = {
-    {"run", "SCRIPT [DIRECTORY]", "run an experiment", 1, 2, "brood.command.run", NULL, RUN_OPTIONS,
-     "The script returns brood.experiment { ... }. What becomes of it is kept in the directory, by default "
-     "the\n"
-     "next free one of runs/00001-NAME, runs/00002-NAME, ...:\n"
-     "  script.lua, run.txt    what was run\n"
-     "  log.txt                a line a round\n"
+    {"run", "SCRIPT", "run an experiment", 1, 1, "brood.command.run", NULL, RUN_OPTIONS,
+     "The script returns brood.experiment { ... }. What becomes of it is kept in a new directory, by "
+     "default\n"
+     "the next free one of runs/00001-NAME, runs/00002-NAME, ...:\n"
+     "  script.lua             the script as it was run\n"
+     "  run.db, states/        all numbers of the run, and the states of its members\n"
+     "  log.txt                what was said\n"
      "  reals.png, samples/    the data, and what is made of the same latent vectors, round after round\n"
-     "  state.txt, states/     the state after the last round and the one before\n"
+     "  scores.png, schedules.png, lineage.png\n"
+     "                         how scores and hyperparameters went, and who descends from whom\n"
      "Ctrl-C stops after the round that is running; a second one stops at once. `brood resume` goes on."},
     {"resume", "RUN", "go on with a run, as if it had never stopped", 1, 1, "brood.command.resume", NULL,
      RESUME_OPTIONS, "RUN is the directory of the run. The script must be what it was when the run began."},
-    {"check", "SCRIPT", "build an experiment, and print what it is made of, without training", 1, 1,
-     "brood.command.check", NULL, NULL, NULL},
+    {"replay", "RUN", "train one member by the schedule of hyperparameters that a run has found", 1, 1,
+     "brood.command.replay", NULL, REPLAY_OPTIONS, NULL},
+    {"check", "SCRIPT", "build an experiment, and print what it is made of and what a run will take", 1, 1,
+     "brood.command.check", NULL, CHECK_OPTIONS, NULL},
+    {"show", "RUN", "what was run, what came of it, and what it cost", 1, 1, "brood.command.show", NULL,
+     SHOW_OPTIONS,
+     "A script replays a schedule as `replay = require \"winner\"`, after\n"
+     "  brood show RUN --schedule > winner.lua"},
+    {"lineage", "RUN", "who descends from whom, as a tree", 1, 1, "brood.command.lineage", NULL,
+     LINEAGE_OPTIONS, NULL},
+    {"compare", "RUN...", "scores of runs at equal steps", 1, 10000, "brood.command.compare", NULL,
+     COMPARE_OPTIONS,
+     "Runs that differ in nothing but the seed are one arm: its mean and standard deviation are shown, and "
+     "the\n"
+     "differences of arms over the seeds that they share. Scores are those of the member with the best "
+     "selection\n"
+     "score so far."},
+    {"export", "RUN", "print all numbers of a run, in a fixed order", 1, 1, "brood.command.export", NULL,
+     EXPORT_OPTIONS,
+     "Two runs of the same script and seed print the same bytes, whatever the number of workers, and however "
+     "often\n"
+     "they were stopped and resumed."},
     {"grid", "RUN", "draw what a run's generator makes", 1, 1, "brood.command.grid", NULL, GRID_OPTIONS,
      NULL},
     {"weights", "RUN-OR-STATE", "write the averaged generator alone, as a safetensors file", 1, 1,
@@ -95,6 +157,13 @@ static const Command COMMANDS[] = {
      "~/.local/share/brood.\n"
      "Only files whose sums are right are kept. Those of a folder that have no published sum, as they were\n"
      "unpacked, are kept if they can be read."},
+    {"repl", "", "a prompt over the Lua library", 0, 0, "brood.command.repl", NULL, NULL,
+     "Its modules are there as globals: nn, loss, data ... An expression prints its value; lines go on "
+     "until\n"
+     "they make sense; names that are given without `local` stay. Tab completes; the history is kept in\n"
+     "$XDG_STATE_HOME/brood or ~/.local/state/brood. Ctrl-C gives a line up or ends what it does, Ctrl-D "
+     "leaves.\n"
+     "Lines may come from a pipe as well: `echo 1 + 1 | brood repl`."},
     {"lua", "FILE [ARGUMENT...]", "run a Lua script", 1, -1, NULL, lua_command, NULL,
      "The script finds its arguments in `arg` and in `...`, as with the plain Lua interpreter. `require` "
      "looks\n"
@@ -211,7 +280,7 @@ static int lua_types_command(const AppOptions *options, int argc, char **argv) {
 
 typedef enum { GO_ON, SHOW_HELP, SHOW_VERSION, WRONG } Wish;
 
-enum { OPTION_LIMIT = 16, OPTION_VERSION = 256, OPTION_SCRIPTS, OPTION_OWN };
+enum { OPTION_LIMIT = 24, OPTION_VERSION = 256, OPTION_SCRIPTS, OPTION_OWN };
 
 /* What was given of a command's own options, in order. */
 typedef struct {
@@ -287,8 +356,9 @@ static int run_module(const Command *command, const AppOptions *options, const G
             strlen(given->option[i]->name) + (given->value[i] ? strlen(given->value[i]) : 0) + sizeof "--=";
     char end[] = "--", beside[PATH_MAX];
     struct stat status;
-    bool folder = stat(argv[1], &status) == 0 && S_ISDIR(status.st_mode); /* of a run */
-    snprintf(beside, sizeof beside, "%s%s", argv[1], folder ? "/" : "");
+    const char *first = argc > 1 ? argv[1] : "";
+    bool folder = stat(first, &status) == 0 && S_ISDIR(status.st_mode); /* of a run */
+    snprintf(beside, sizeof beside, "%s%s", first, folder ? "/" : "");
     char *text = memory_new(room + 1, 1);
     char **words = memory_new((size_t)(given->count + argc + 1), sizeof *words);
     bool fine = text && words;

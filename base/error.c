@@ -1,5 +1,6 @@
 #include "base/error.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,4 +36,8 @@ Status error_prefix(Error *error, const char *format, ...) {
 
 Status error_no_memory(Error *error, const char *what) {
     return error_set(error, STATUS_NO_MEMORY, "out of memory: no room for %s", what);
+}
+
+double error_number(double number) {
+    return isnan(number) ? fabs(number) : number;
 }

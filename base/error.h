@@ -26,4 +26,7 @@ Status error_prefix(Error *error, const char *format, ...) __attribute__((format
 /* "out of memory: N bytes for WHAT". */
 Status error_no_memory(Error *error, const char *what);
 
+/* A number as messages show it: a NaN has no sign, which no script decides. */
+double error_number(double number);
+
 #endif

@@ -150,15 +150,48 @@ Status file_save(const char *path, const FilePiece *pieces, size_t count, Error 
 
 /* ---- hashing ------------------------------------------------------------------------------------------- */
 
+static void write_hash(const XXH3_state_t *state, char hash[FILE_HASH]) {
+    XXH128_hash_t value = XXH3_128bits_digest(state);
+    snprintf(hash, FILE_HASH, "%016llx%016llx", (unsigned long long)value.high64,
+             (unsigned long long)value.low64);
+}
+
 Status file_hash(const FilePiece *pieces, size_t count, char hash[FILE_HASH], Error *error) {
     XXH3_state_t *state = XXH3_createState();
     if (!state) return error_no_memory(error, "a hash");
     XXH3_128bits_reset(state); /* this and updating fail only when given NULL */
     for (size_t i = 0; i < count; i++)
         if (pieces[i].size > 0) XXH3_128bits_update(state, pieces[i].bytes, pieces[i].size);
-    XXH128_hash_t value = XXH3_128bits_digest(state);
+    write_hash(state, hash);
     XXH3_freeState(state);
-    snprintf(hash, FILE_HASH, "%016llx%016llx", (unsigned long long)value.high64,
-             (unsigned long long)value.low64);
     return STATUS_OK;
+}
+
+static Status hash_rest(File *file, XXH3_state_t *state, Error *error) {
+    uint8_t bytes[1 << 14];
+    Status status = STATUS_OK;
+    for (size_t left = file->size; !status && left > 0;) {
+        size_t count = left < sizeof bytes ? left : sizeof bytes;
+        status = file_read_next(file, bytes, count, error);
+        if (!status) XXH3_128bits_update(state, bytes, count);
+        left -= count;
+    }
+    return status;
+}
+
+Status file_hash_at(const char *path, char hash[FILE_HASH], Error *error) {
+    File file;
+    Status status = file_open(&file, path, error);
+    if (status) return status;
+    XXH3_state_t *state = XXH3_createState();
+    if (state) {
+        XXH3_128bits_reset(state);
+        status = hash_rest(&file, state, error);
+        if (!status) write_hash(state, hash);
+        XXH3_freeState(state);
+    } else {
+        status = error_no_memory(error, "a hash");
+    }
+    file_close(&file);
+    return status;
 }

@@ -53,4 +53,7 @@ Status file_sync_folder(const char *path, Error *error);
  * agree. */
 Status file_hash(const FilePiece *pieces, size_t count, char hash[FILE_HASH], Error *error);
 
+/* The hash of a regular file's content, which is read piece by piece, whatever its size. */
+Status file_hash_at(const char *path, char hash[FILE_HASH], Error *error);
+
 #endif

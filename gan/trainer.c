@@ -48,6 +48,21 @@ int64_t member_age(const Member *member) {
     return clock_get(&member->state, CLOCK_AGE);
 }
 
+void member_copy_group(Member *member, const Member *from, const TrainerModel *model, const char *group,
+                       bool age) {
+    const Layout *layout = member->state.layout;
+    for (size_t i = 0; i < layout_count(layout); i++) {
+        const LayoutEntry *entry = layout_entry(layout, i);
+        if (strcmp(entry->group, group) == 0)
+            memcpy(member->state.data + entry->offset, from->state.data + entry->offset,
+                   entry->count * sizeof(real));
+    }
+    for (int p = 0; p < (int)model->player_count; p++)
+        if (strcmp(model->players[p].group, group) == 0)
+            clock_set(&member->state, CLOCK_PLAYER + p, clock_get(&from->state, CLOCK_PLAYER + p));
+    if (age) clock_set(&member->state, CLOCK_AGE, clock_get(&from->state, CLOCK_AGE));
+}
+
 Status member_new(Member *member, const TrainerModel *model, Error *error) {
     *member = (Member){.hypers = NULL};
     return state_new(&member->state, model->layout, error);
@@ -361,7 +376,7 @@ static Status record(const Step *step, size_t signal, double value) {
     step->trainer->counts[signal]++;
     if (isfinite(value)) return STATUS_OK;
     return error_set(step->error, STATUS_NOT_FINITE, "%s is %g at step %" PRId64,
-                     step->trainer->signals[signal], value, step->age + 1);
+                     step->trainer->signals[signal], error_number(value), step->age + 1);
 }
 
 static Status record_outputs(const Step *step, const Phase *phase) {

@@ -75,6 +75,10 @@ typedef struct {
 Status member_new(Member *member, const TrainerModel *model, Error *error);
 void member_free(Member *member);
 int64_t member_age(const Member *member); /* steps that its state has been trained, along the lineage */
+/* Copies what one group of another member of the same model owns: tensors, moments, averages, and how often
+ * its players were updated; with `age` also the age. */
+void member_copy_group(Member *member, const Member *from, const TrainerModel *model, const char *group,
+                       bool age);
 
 /* What a thread needs to train members of a model: workspaces and the programs' bindings. */
 typedef struct Trainer Trainer;

@@ -124,6 +124,7 @@ static Status ready(PbtRun *run, Slot *slot, Error *error) {
 static void train(PbtRun *run, void *worker, Slot *slot) {
     slot_train(run, worker, slot, run->settings.interval);
     slot_score(run, worker, slot);
+    slot_report(run, worker, slot);
 }
 
 /* The next member in the order that is replayed, or the least trained one; NULL when there is nothing to do.

@@ -171,6 +171,7 @@ static Status each_fact(Store *store, const PbtOptions *options, FactVisit *visi
     if (!status) status = number_fact(store, "population", (int64_t)options->population, visit, error);
     if (!status) status = number_fact(store, "interval", options->interval, visit, error);
     if (!status) status = number_fact(store, "burn_in", options->burn_in, visit, error);
+    if (!status) status = number_fact(store, "report_best", (int64_t)options->report_best, visit, error);
     if (!status) status = visit(store, "mode", mode, false, error);
     if (!status) status = visit(store, "control", pbt_control_name(options->control), false, error);
     if (!status) status = visit(store, "recombine", options->recombine ? "yes" : "no", false, error);
@@ -179,6 +180,7 @@ static Status each_fact(Store *store, const PbtOptions *options, FactVisit *visi
         status = hyper_fact(store, &options->space.hypers[i], visit, error);
     if (!status) status = list_facts(store, "part", kind->parts, kind->part_count, visit, error);
     if (!status) status = list_facts(store, "report", kind->reports, kind->report_count, visit, error);
+    if (!status) status = list_facts(store, "signal", kind->signals, kind->signal_count, visit, error);
     for (size_t i = 0; !status && i < options->fact_count; i++)
         status =
             visit(store, options->facts[i].name, options->facts[i].value, options->facts[i].aside, error);
@@ -199,6 +201,9 @@ static const char *const TABLES[] = {
     " PRIMARY KEY(round, slot)) WITHOUT ROWID",
     "CREATE TABLE reported(round INT, slot INT, report INT, value REAL, PRIMARY KEY(round, slot, report))"
     " WITHOUT ROWID",
+    /* By the place of its name among the kind's signals. */
+    "CREATE TABLE signal(round INT, slot INT, signal INT, value REAL, PRIMARY KEY(round, slot, signal))"
+    " WITHOUT ROWID",
     /* As it stood after exploit and explore, and goes into the next round. */
     "CREATE TABLE standing(round INT, slot INT, parent INT NOT NULL, parent_round INT NOT NULL, steps INT "
     "NOT NULL, age INT NOT NULL,"
@@ -217,6 +222,12 @@ static const char *const TABLES[] = {
     "CREATE TABLE turn(turn INTEGER PRIMARY KEY, slot INT NOT NULL, round INT NOT NULL)",
     "CREATE INDEX best ON scored(score)",
 };
+
+bool store_is_table(const char *sql) {
+    for (size_t i = 0; i < sizeof TABLES / sizeof *TABLES; i++)
+        if (strcmp(TABLES[i], sql) == 0) return true;
+    return false;
+}
 
 static Status write_fact(Store *store, const char *name, const char *value, bool aside, Error *error) {
     return store_run(store, error, "INSERT INTO fact VALUES(?, ?, ?)", "tti", name, value, (int64_t)aside);
@@ -263,8 +274,8 @@ static Status compare_fact(Store *store, const char *name, const char *value, bo
 }
 
 static Status count_facts(Store *store, const PbtOptions *options, Error *error) {
-    int64_t begun = 0, now = 9 + (int64_t)options->space.count; /* those of each_fact */
-    now += (int64_t)(options->kind->part_count + options->kind->report_count);
+    int64_t begun = 0, now = 10 + (int64_t)options->space.count; /* those of each_fact */
+    now += (int64_t)(options->kind->part_count + options->kind->report_count + options->kind->signal_count);
     for (size_t i = 0; i < options->fact_count; i++) now += !options->facts[i].aside;
     Status status = store_number(store, &begun, error, "SELECT count(*) FROM fact WHERE NOT aside");
     if (status || begun == now) return status;

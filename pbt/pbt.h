@@ -16,76 +16,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
-
-enum {
-    PBT_HYPERS = 64,       /* at most, in a space */
-    PBT_NAME = 64,         /* bytes of a name, with its final zero */
-    PBT_OPTIONS = 256,     /* in a list */
-    PBT_FACTORS = 8,       /* of perturb */
-    PBT_WINDOW = 64,       /* scores that a t-test may look back on */
-    PBT_REPORTS = 16,      /* report scores */
-    PBT_PARTS = 8,         /* of a member */
-    PBT_POPULATION = 4096, /* members */
-    PBT_WORKERS = 256
-};
-
-/* ---- search space -------------------------------------------------------------------------------------- */
-
-typedef enum {
-    PBT_UNIFORM,     /* low .. high */
-    PBT_LOG_UNIFORM, /* low .. high, 0 < low */
-    PBT_INTEGER,     /* low .. high, both included */
-    PBT_CHOICE,      /* one of an ordered list */
-    PBT_CATEGORY,    /* one of a list without order */
-    PBT_CONSTANT     /* low */
-} PbtHyperKind;
-
-typedef struct {
-    const char *name;
-    PbtHyperKind kind;
-    double low, high;
-    const double *numbers;     /* choice, category: the options; NULL: 0, 1, ..., count - 1 */
-    const char *const *labels; /* their names, where they have any */
-    size_t count;              /* options */
-    bool structural;           /* shapes the member: travels with its weights, never explored */
-} PbtHyper;
-
-typedef struct {
-    const PbtHyper *hypers; /* in order of name */
-    size_t count;
-} PbtSpace;
-
-void pbt_space_sort(PbtHyper *hypers, size_t count);         /* into the order of names (strcmp) */
-Status pbt_space_check(const PbtSpace *space, Error *error); /* whether the space makes sense */
-/* Draws from the prior. */
-void pbt_space_sample(const PbtSpace *space, uint64_t key, uint64_t counter, double *values);
-/* Puts each value on the nearest legal one; NaN and infinity are refused. */
-Status pbt_space_keep(const PbtSpace *space, double *values, Error *error);
-const char *pbt_hyper_kind_name(PbtHyperKind kind);
-const char *pbt_hyper_label(const PbtHyper *hyper, double value); /* NULL where the option has no name */
-
-/* ---- explore ------------------------------------------------------------------------------------------- */
-
-/* Each hyperparameter walks on the axis on which its prior is even, in equal steps up and down, and turns
- * round at the bounds: under random selection the population keeps the prior's distribution, nothing
- * drifts. A factor f multiplies on a logarithmic axis; on a linear one it moves by ln f × half the range,
- * integers being rounded at random; in an ordered list it moves to the neighbor above (f > 1) or below,
- * and stays at the ends. Categories are only ever drawn from the prior anew. */
-typedef enum { PBT_EXPLORE_RULE, PBT_EXPLORE_CALLBACK } PbtExploreKind;
-
-typedef struct {
-    PbtExploreKind kind;
-    double factors[PBT_FACTORS]; /* one is drawn for each hyperparameter */
-    size_t factor_count;         /* 0: nothing is perturbed */
-    double chance;               /* that a hyperparameter is perturbed */
-    double resample;             /* chance that it is drawn from the prior anew instead */
-    int64_t token;               /* callback: handed on, to tell callbacks apart */
-} PbtExplore;
-
-PbtExplore pbt_explore_default(void); /* factors 0.8 and 1.25, for every hyperparameter */
-Status pbt_explore_check(const PbtExplore *explore, Error *error);
-void pbt_explore_apply(const PbtExplore *explore, const PbtSpace *space, uint64_t key, uint64_t counter,
-                       double *values);
+#include "pbt/space.h"
 
 /* ---- exploit ------------------------------------------------------------------------------------------- */
 
@@ -104,7 +35,7 @@ typedef struct {
     PbtExploitKind kind;
     double bottom, top; /* truncation: a share selects max(1, round(share × n)) of n members, at most half */
     size_t window;      /* t-test: scores of each; nothing is tested before there are as many */
-    double level;       /* t-test: p (two-sided) below which a difference counts */
+    double level;       /* t-test: p (two-sided) below which a difference counts, beyond the scores' noise */
     int64_t token;      /* callback: handed on, to tell callbacks apart */
 } PbtExploit;
 
@@ -124,6 +55,7 @@ typedef struct {
     int64_t age;   /* that its weights have been trained, along the lineage */
     PbtScore score;
     double fitness;       /* what is compared: the score, or in a control a random number */
+    double noise;         /* its standard deviation */
     const double *values; /* hyperparameters */
     const double *window; /* the last scores along the lineage, the latest last */
     size_t window_count;
@@ -140,7 +72,10 @@ typedef struct {
  * round. */
 ptrdiff_t pbt_exploit_choose(const PbtExploit *exploit, const PbtView *members, size_t count, size_t me,
                              PbtStream stream, uint64_t draw, PbtStream ties);
-double pbt_welch(const double *a, size_t a_count, const double *b, size_t b_count); /* p, two-sided */
+/* p, two-sided, that two samples have the same mean; their variances are at least the squares of what is
+ * known of their noise. */
+double pbt_welch(const double *a, size_t a_count, double a_noise, const double *b, size_t b_count,
+                 double b_noise);
 
 /* ---- members ------------------------------------------------------------------------------------------- */
 
@@ -163,6 +98,9 @@ typedef struct {
     size_t part_count;          /* 0: one part without a name */
     const char *const *reports; /* names of report scores */
     size_t report_count;
+    const char *const *signals; /* names of what `observe` tells */
+    size_t signal_count;
+    const char *ending; /* of a state's file, as ".safetensors"; NULL: none */
     Status (*worker_new)(void *context, size_t index, void **worker, Error *error); /* may be NULL */
     void (*worker_free)(void *context, void *worker);
     /* A member that has not trained, the same for the same birth. */
@@ -177,10 +115,17 @@ typedef struct {
     Status (*step)(void *context, void *worker, void *member, int64_t first, int64_t steps, Error *error);
     Status (*score)(void *context, void *worker, void *member, PbtScore *score, Error *error);
     Status (*health)(void *context, void *worker, void *member, Error *error); /* after steps; may be NULL */
+    /* Measures the report scores apart from `score`, which then leaves them alone, after it; of the best
+     * members only, where the options say so. NULL: `score` gives them too. */
+    Status (*report)(void *context, void *worker, void *member, double *reports, Error *error);
+    /* On the caller's thread, once a member has been scored: may change the score. May be NULL. */
+    Status (*judge)(void *context, void *member, PbtScore *score, Error *error);
+    /* Numbers about the member's last steps, in the order of `signals`, preset to NaN: not known. */
+    void (*observe)(void *context, void *member, double *signals);
     Status (*copy)(void *context, void *worker, void *member, void *donor, unsigned parts, Error *error);
     /* Of what copy copies, and nothing else. */
     Status (*hash)(void *context, void *worker, void *member, char hash[FILE_HASH], Error *error);
-    /* Writes folder/HASH, whole and synced or not at all; it may be there already. */
+    /* Writes folder/HASH with the kind's ending, whole and synced or not at all; it may be there already. */
     Status (*save)(void *context, void *worker, void *member, const char *folder, char hash[FILE_HASH],
                    Error *error);
     Status (*load)(void *context, void *worker, void *member, const char *folder, const char *hash,
@@ -243,6 +188,8 @@ typedef struct {
     size_t workers;    /* threads; 0 is 1 */
     PbtCallbacks callbacks;
     const char *directory; /* of run.db and states/; NULL: nothing is kept */
+    size_t report_best;    /* report scores of so many members a round, the best ones; 0: of all. Asynchronous
+                              runs know no best one */
     size_t keep_best;      /* states of the best scores ever are kept: as many, at least 1 */
     int64_t keep_every;    /* and those of every n-th round; 0: none */
     const char *from; /* directory of another run, whose members this one begins with, in turn; NULL: none */
@@ -269,6 +216,7 @@ void pbt_run_free(PbtRun *run);
 int64_t pbt_run_round(const PbtRun *run); /* rounds done (asynchronous: by all members) */
 size_t pbt_run_count(const PbtRun *run);
 PbtView pbt_run_view(const PbtRun *run, size_t index); /* in order of slot; valid until the run goes on */
+bool pbt_run_stopped(const PbtRun *run);               /* by its schedule */
 /* Between synchronous rounds: the live member and a context to use it with. */
 void *pbt_run_member(const PbtRun *run, size_t index, void **worker);
 const void *pbt_run_memory(const PbtRun *run, size_t *size); /* what was remembered when the run was left */

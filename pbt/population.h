@@ -28,11 +28,13 @@ typedef struct {
     Standing now;    /* in a round: as it trains; at its end: after exploit and explore */
     Standing scored; /* at the end of the round's training: what all others see */
     Ledger ledger;
-    void *member;      /* NULL: none is alive */
-    bool mosaic;       /* in this round it got its parts from several donors */
-    const char *stage; /* what it failed in, in this round; NULL: it did not */
-    char failure[512]; /* and why */
-    Standing seen;     /* what others than its worker may see while it trains */
+    double signals[PBT_SIGNALS]; /* of the last training */
+    void *member;                /* NULL: none is alive */
+    bool reporting;              /* its report scores are to be measured */
+    bool mosaic;                 /* in this round it got its parts from several donors */
+    const char *stage;           /* what it failed in, in this round; NULL: it did not */
+    char failure[512];           /* and why */
+    Standing seen;               /* what others than its worker may see while it trains */
     char seen_failure[512];
 } Slot;
 
@@ -78,7 +80,8 @@ struct PbtRun {
 
 /* ---- run.c --------------------------------------------------------------------------------------------- */
 
-size_t run_parts(const PbtRun *run); /* at least 1 */
+size_t run_parts(const PbtRun *run);               /* at least 1 */
+const char *run_ending(const PbtOptions *options); /* of states' files; may be empty */
 unsigned run_all_parts(const PbtRun *run);
 void *run_worker(const PbtRun *run);              /* the caller's own */
 size_t run_threads(const PbtRun *run);            /* workers, apart from the caller's context */
@@ -107,6 +110,7 @@ void slot_free(PbtRun *run, Slot *slot);
 void slot_apply(PbtRun *run, void *worker, Slot *slot); /* and reads back */
 void slot_train(PbtRun *run, void *worker, Slot *slot, int64_t steps);
 void slot_score(PbtRun *run, void *worker, Slot *slot);
+void slot_report(PbtRun *run, void *worker, Slot *slot); /* after slot_score, where that leaves reports out */
 Status slot_save(PbtRun *run, void *worker, Slot *slot, Error *error);
 /* Reads a state from the folder `states`, and proves it by its hash. */
 Status slot_load(PbtRun *run, Slot *slot, const char *states, const char *hash, Error *error);

@@ -10,12 +10,30 @@ Status store_last_round(Store *store, int64_t *round, Error *error) {
     return store_number(store, round, error, "SELECT max(round) FROM round");
 }
 
+/* 0 where there is none. */
+Status store_round_before(Store *store, int64_t round, int64_t *before, Error *error) {
+    sqlite3_stmt *rows;
+    bool more = false;
+    *before = 0;
+    Status status =
+        store_ask(store, &rows, error, "SELECT max(round) FROM round WHERE round < ?", "i", round);
+    if (!status) status = store_next(store, rows, &more, error);
+    if (more) *before = sqlite3_column_int64(rows, 0);
+    sqlite3_finalize(rows);
+    return status;
+}
+
 Status store_read_next_slot(Store *store, int64_t *slot, Error *error) {
     return store_number(store, slot, error, "SELECT max(slot) + 1 FROM standing");
 }
 
 Status store_read_turns(Store *store, int64_t *turns, Error *error) {
     return store_number(store, turns, error, "SELECT max(turn) FROM turn");
+}
+
+/* Rounds, steps and slots are far from where counting on would overflow. */
+static bool is_count(int64_t number) {
+    return number >= 0 && number < (int64_t)1 << 53;
 }
 
 /* ---- settings ------------------------------------------------------------------------------------------ */
@@ -25,7 +43,8 @@ static Status take_settings(Store *store, PbtRun *run, sqlite3_stmt *rows, Error
     const char *explore = (const char *)sqlite3_column_text(rows, 2);
     Settings *settings = &run->settings;
     settings->interval = sqlite3_column_int64(rows, 0);
-    if (settings->interval < 1 || !exploit || !store_exploit_parse(exploit, &settings->exploit) || !explore ||
+    if (!is_count(run->round) || settings->interval < 1 || !is_count(settings->interval) || !exploit ||
+        !store_exploit_parse(exploit, &settings->exploit) || !explore ||
         !store_explore_parse(explore, &settings->explore))
         return store_damaged(store, error, "the settings of its last round make no sense");
     Status status = run_check_rules(run, &settings->exploit, &settings->explore, error);
@@ -77,7 +96,7 @@ static bool take_hash(sqlite3_stmt *rows, int column, char hash[FILE_HASH]) {
 
 /* Columns: round, slot, parent, parent_round, steps, age, failed, pinned, score, deviation, fitness, window,
  * state, reports. */
-static bool take_standing(const PbtRun *run, sqlite3_stmt *rows, Standing *standing) {
+static bool take_standing(const PbtRun *run, sqlite3_stmt *rows, bool own, Standing *standing) {
     size_t reports = 0;
     *standing = (Standing){.round = sqlite3_column_int64(rows, 0),
                            .slot = sqlite3_column_int64(rows, 1),
@@ -89,39 +108,52 @@ static bool take_standing(const PbtRun *run, sqlite3_stmt *rows, Standing *stand
                            .pinned = sqlite3_column_int64(rows, 7) != 0,
                            .score = {.score = store_real(rows, 8), .deviation = store_real(rows, 9)},
                            .fitness = store_real(rows, 10)};
-    bool sound = standing->slot >= 0 && standing->round >= 0 && standing->steps >= 0 && standing->age >= 0;
+    bool sound = is_count(standing->slot) && is_count(standing->round) && is_count(standing->steps) &&
+                 is_count(standing->age);
     sound = sound && take_doubles(rows, 11, standing->window, PBT_WINDOW, &standing->window_count);
     sound = sound && take_hash(rows, 12, standing->state);
     sound = sound && take_doubles(rows, 13, standing->score.reports, PBT_REPORTS, &reports);
-    return sound && (reports == 0 || reports == run->options.kind->report_count);
+    return sound && (!own || reports == 0 || reports == run->options.kind->report_count);
 }
 
-/* The values that stood after `round`. */
-static Status read_values(Store *store, const PbtRun *run, int64_t round, Standing *standing, Error *error) {
-    const PbtSpace *space = &run->options.space;
-    sqlite3_stmt *rows;
-    bool more = true;
-    size_t count = 0;
-    Status status = store_ask(store, &rows, error,
-                              "SELECT name, value FROM value WHERE round = ? AND slot = ? ORDER BY name",
-                              "ii", round, standing->slot);
-    while (!status) {
-        status = store_next(store, rows, &more, error);
-        if (status || !more) break;
-        const char *name = (const char *)sqlite3_column_text(rows, 0);
-        if (count == space->count || !name || strcmp(name, space->hypers[count].name) != 0) break;
-        standing->values[count++] = store_real(rows, 1);
-    }
-    sqlite3_finalize(rows);
-    if (status) return status;
+static void take_value(const PbtSpace *space, const char *name, double value, double *values) {
+    for (size_t i = 0; name && i < space->count; i++)
+        if (strcmp(name, space->hypers[i].name) == 0) values[i] = value;
+}
+
+/* The run's own members have all values, and legal ones. */
+static Status check_values(Store *store, const PbtSpace *space, size_t count, const double *values,
+                           Error *error) {
     double kept[PBT_HYPERS];
-    memcpy(kept, standing->values, count * sizeof *kept);
-    bool sound = !more && count == space->count && !pbt_space_keep(space, kept, NULL);
-    if (sound && memcmp(kept, standing->values, count * sizeof *kept) == 0) return STATUS_OK;
+    memcpy(kept, values, space->count * sizeof *kept);
+    bool sound = count == space->count && !pbt_space_keep(space, kept, NULL);
+    if (sound && memcmp(kept, values, space->count * sizeof *kept) == 0) return STATUS_OK;
     return store_damaged(store, error, "hyperparameters of a member are missing, or out of their range");
 }
 
-static Status read_members(Store *store, const PbtRun *run, sqlite3_stmt *rows, int64_t back,
+/* The values that stood after `round`; NaN where there was no such hyperparameter. */
+static Status read_values(Store *store, const PbtRun *run, int64_t round, bool own, Standing *standing,
+                          Error *error) {
+    const PbtSpace *space = &run->options.space;
+    double *values = standing->values;
+    sqlite3_stmt *rows;
+    bool more = true;
+    size_t count = 0;
+    for (size_t i = 0; i < space->count; i++) values[i] = NAN;
+    Status status =
+        store_ask(store, &rows, error, "SELECT name, value FROM value WHERE round = ? AND slot = ?", "ii",
+                  round, standing->slot);
+    while (!status) {
+        status = store_next(store, rows, &more, error);
+        if (status || !more) break;
+        take_value(space, (const char *)sqlite3_column_text(rows, 0), store_real(rows, 1), values);
+        count++;
+    }
+    sqlite3_finalize(rows);
+    return status || !own ? status : check_values(store, space, count, values, error);
+}
+
+static Status read_members(Store *store, const PbtRun *run, sqlite3_stmt *rows, int64_t back, bool own,
                            Standing **standings, size_t *count, Error *error) {
     size_t room = 0;
     bool more = true;
@@ -131,9 +163,9 @@ static Status read_members(Store *store, const PbtRun *run, sqlite3_stmt *rows, 
         if (!memory_grow((void **)standings, *count, &room, sizeof **standings))
             return error_no_memory(error, "members");
         Standing *standing = &(*standings)[*count];
-        if (!take_standing(run, rows, standing))
+        if (!take_standing(run, rows, own, standing))
             return store_damaged(store, error, "a member's record makes no sense");
-        status = read_values(store, run, standing->round - back, standing, error);
+        status = read_values(store, run, standing->round - back, own, standing, error);
         if (status) return status;
         ++*count;
     }
@@ -149,17 +181,28 @@ static const char LAST_STANDINGS[] =
     " FROM standing AS s WHERE round = (SELECT max(round) FROM standing WHERE slot = s.slot AND round <= ?1)"
     " ORDER BY slot";
 
-Status store_read_standings(Store *store, const PbtRun *run, int64_t round, bool latest, Standing **standings,
-                            size_t *count, Error *error) {
+static Status read_standings(Store *store, const PbtRun *run, const char *sql, int64_t round, bool own,
+                             Standing **standings, size_t *count, Error *error) {
     sqlite3_stmt *rows;
     *standings = NULL;
     *count = 0;
-    Status status = store_ask(store, &rows, error, latest ? LAST_STANDINGS : STANDINGS, "i", round);
-    if (!status) status = read_members(store, run, rows, 0, standings, count, error);
+    Status status = store_ask(store, &rows, error, sql, "i", round);
+    if (!status) status = read_members(store, run, rows, 0, own, standings, count, error);
     sqlite3_finalize(rows);
     if (!status && (*count == 0 || *count > PBT_POPULATION))
         status = store_damaged(store, error, "it has no members, or too many");
     return status;
+}
+
+Status store_read_standings(Store *store, const PbtRun *run, int64_t round, bool latest, Standing **standings,
+                            size_t *count, Error *error) {
+    return read_standings(store, run, latest ? LAST_STANDINGS : STANDINGS, round, true, standings, count,
+                          error);
+}
+
+Status store_read_others(Store *store, const PbtRun *run, int64_t round, Standing **standings, size_t *count,
+                         Error *error) {
+    return read_standings(store, run, STANDINGS, round, false, standings, count, error);
 }
 
 /* Without reports: a view of what was published carries them, so they are joined in by hand. */
@@ -187,7 +230,7 @@ Status store_read_scored(Store *store, const PbtRun *run, int64_t since, Standin
                               "deviation, fitness, window, state,"
                               " x'' FROM scored WHERE round >= ?1 AND round > 0 ORDER BY round, slot",
                               "i", since);
-    if (!status) status = read_members(store, run, rows, 1, standings, count, error);
+    if (!status) status = read_members(store, run, rows, 1, true, standings, count, error);
     sqlite3_finalize(rows);
     for (size_t i = 0; !status && i < *count; i++) status = read_reports(store, run, &(*standings)[i], error);
     return status;
@@ -209,6 +252,10 @@ static const Table TABLES[] = {
      "slot",
      false},
     {"reported", "SELECT round, slot, report, value FROM reported ORDER BY round, slot, report", false},
+    {"signal",
+     "SELECT round, slot, fact.value AS name, signal.value AS value FROM signal JOIN fact"
+     " ON fact.name = 'signal.' || signal ORDER BY round, slot, signal",
+     false},
     {"standing",
      "SELECT round, slot, parent, parent_round, steps, age, failed, pinned, score, deviation, state FROM "
      "standing"
@@ -300,7 +347,8 @@ static Status read_names(Store *store, PbtLineage *lineage, Error *error) {
 
 static const char ANCESTOR[] =
     "SELECT s.steps - b.steps, s.age, s.score, s.deviation, l.training, l.scoring, l.saving, b.parent,"
-    " b.parent_round FROM scored AS s JOIN standing AS b ON b.slot = s.slot AND b.round = s.round - 1"
+    " b.parent_round, s.state FROM scored AS s JOIN standing AS b ON b.slot = s.slot AND b.round = s.round - "
+    "1"
     " LEFT JOIN ledger AS l ON l.round = s.round AND l.slot = s.slot WHERE s.round = ? AND s.slot = ?";
 
 /* Reads the one that was in `slot` in `round`, and moves both on to where it came from. */
@@ -320,6 +368,8 @@ static Status read_ancestor(Store *store, int64_t *round, int64_t *slot, PbtAnce
                                   .training = store_real(rows, 4),
                                   .scoring = store_real(rows, 5),
                                   .saving = store_real(rows, 6)};
+        if (!take_hash(rows, 9, ancestor->state))
+            status = store_damaged(store, error, "a state's name makes no sense");
         int64_t before = *round - 1;
         *slot = sqlite3_column_int64(rows, 7);
         *round = sqlite3_column_int64(rows, 8);

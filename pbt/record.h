@@ -36,6 +36,7 @@ typedef struct {
     double score, deviation;
     double training, scoring, saving; /* CPU seconds */
     const double *values;             /* hyperparameters it was trained with */
+    char state[FILE_HASH];            /* after it; "" when none was saved. It may be forgotten by now */
 } PbtAncestor;
 
 typedef struct {

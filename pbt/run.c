@@ -56,6 +56,9 @@ static Status check_counts(const PbtOptions *options, Error *error) {
         return error_set(error, STATUS_INVALID,
                          "members of %zu parts and %zu report scores: at most %d and %d can be had",
                          options->kind->part_count, options->kind->report_count, PBT_PARTS, PBT_REPORTS);
+    if (options->kind->signal_count > PBT_SIGNALS)
+        return error_set(error, STATUS_INVALID, "members of %zu signals: at most %d can be had",
+                         options->kind->signal_count, PBT_SIGNALS);
     if (options->keep_every < 0)
         return error_set(error, STATUS_INVALID,
                          "states of every %lld-th round: 0 (none) or more were expected",
@@ -122,6 +125,10 @@ unsigned run_all_parts(const PbtRun *run) {
     return (1u << run_parts(run)) - 1;
 }
 
+const char *run_ending(const PbtOptions *options) {
+    return options->kind->ending ? options->kind->ending : "";
+}
+
 void *run_worker(const PbtRun *run) {
     return run->workers[run->worker_count - 1];
 }
@@ -138,6 +145,10 @@ size_t run_find(const PbtRun *run, int64_t slot) {
 
 int64_t pbt_run_round(const PbtRun *run) {
     return run->round;
+}
+
+bool pbt_run_stopped(const PbtRun *run) {
+    return run->stopped;
 }
 
 size_t pbt_run_count(const PbtRun *run) {
@@ -331,6 +342,16 @@ static Status begin_record(PbtRun *run, Error *error) {
 
 /* ---- beginning from another run ------------------------------------------------------------------------ */
 
+/* The other's hyperparameters as far as this space has them, the nearest legal values; the rest is drawn. */
+static Status take_values(PbtRun *run, Slot *slot, Error *error) {
+    const PbtSpace *space = &run->options.space;
+    double *values = slot->now.values, drawn[PBT_HYPERS];
+    pbt_space_sample(space, random_key(run->options.seed, (uint64_t)slot->now.slot, "pbt.prior"), 0, drawn);
+    for (size_t i = 0; i < space->count; i++)
+        if (isnan(values[i])) values[i] = drawn[i];
+    return pbt_space_keep(space, values, error);
+}
+
 /* Where it left off, with its steps, so that no stream shows the same numbers twice. */
 static Status take_member(PbtRun *run, size_t index, const Standing *other, const char *states,
                           Error *error) {
@@ -342,6 +363,8 @@ static Status take_member(PbtRun *run, size_t index, const Standing *other, cons
     slot->now.round = slot->now.parent_round = 0;
     slot->now.pinned = false;
     slot->now.state[0] = '\0';
+    status = take_values(run, slot, error);
+    if (status) return status;
     slot_create(run, run_worker(run), slot);
     if (*other->state && !slot->now.failed) {
         status = slot_load(run, slot, states, other->state, error);
@@ -375,7 +398,7 @@ static Status populate_from(PbtRun *run, Error *error) {
     int64_t round = run->options.from_round;
     Status status = store_look(&store, run->options.from, error);
     if (!status && round == 0) status = store_last_round(store, &round, error);
-    if (!status) status = store_read_standings(store, run, round, false, &others, &count, error);
+    if (!status) status = store_read_others(store, run, round, &others, &count, error);
     if (!status) status = take_members(run, others, count, error);
     if (status)
         error_prefix(error, "a run cannot be begun from %s after round %lld: ", run->options.from,
@@ -396,7 +419,8 @@ Status pbt_run_new(PbtRun **out, const PbtOptions *options, Error *error) {
     *out = NULL;
     if (status) return status;
     bool begun = false;
-    if (options->directory) status = store_open(&run->store, options->directory, &begun, error);
+    if (options->directory)
+        status = store_open(&run->store, options->directory, run_ending(options), &begun, error);
     if (!status && begun)
         status = error_set(error, STATUS_INVALID,
                            "%s: there is a run in it already: resume that, or choose another directory",
@@ -451,7 +475,10 @@ static Status revive_last(PbtRun *run, int64_t last, bool whole, Error *error) {
     Status status = revive_round(run, last, all, error);
     while (status && whole && round > 1) {
         Error other;
-        round = round > last ? last : round - 1;
+        if (round > last)
+            round = last;
+        else if (store_round_before(run->store, round, &round, &other) || round < 1)
+            break;
         if (!revive_round(run, round, round, &other)) status = STATUS_OK;
     }
     if (status || round == all) return status;
@@ -482,7 +509,7 @@ Status pbt_run_resume(PbtRun **out, const PbtOptions *options, bool whole, Error
     Status status = prepare(&run, options, error);
     if (status) return status;
     bool begun = false;
-    status = store_open(&run->store, options->directory, &begun, error);
+    status = store_open(&run->store, options->directory, run_ending(options), &begun, error);
     if (!status) status = begun ? recall(run, whole, error) : begin(run, error);
     if (status)
         pbt_run_free(run);

@@ -17,6 +17,7 @@ PbtView slot_view(const Standing *standing, const Slot *slot) {
                      .age = standing->age,
                      .score = standing->score,
                      .fitness = standing->fitness,
+                     .noise = standing->fitness == standing->score.score ? standing->score.deviation : 0,
                      .values = standing->values,
                      .window = standing->window,
                      .window_count = standing->window_count,
@@ -98,6 +99,7 @@ void slot_train(PbtRun *run, void *worker, Slot *slot, int64_t steps) {
     const PbtKind *kind = run->options.kind;
     Error error = {.status = STATUS_OK};
     slot->ledger = (Ledger){.training = 0};
+    for (size_t i = 0; i < kind->signal_count; i++) slot->signals[i] = NAN;
     slot->now.parent = slot->now.slot;
     slot->now.parent_round = slot->now.round + 1;
     if (slot->now.failed) return;
@@ -107,7 +109,19 @@ void slot_train(PbtRun *run, void *worker, Slot *slot, int64_t steps) {
     slot->ledger.training = cpu_seconds(kind, slot->member) - start;
     slot->now.steps += steps;
     slot->now.age += steps;
+    if (kind->observe) kind->observe(kind->context, slot->member, slot->signals);
     if (status) slot_fail(slot, "training", &error);
+}
+
+static void take_score(const PbtRun *run, Slot *slot, PbtScore *score, Status status, Error *error) {
+    if (!status && (!isfinite(score->score) || !isfinite(score->deviation)))
+        status = error_set(error, STATUS_NOT_FINITE, "the score is %g ± %g", error_number(score->score),
+                           error_number(score->deviation));
+    score->score += 0.0; /* never -0, which a database would turn into 0 */
+    score->deviation += 0.0;
+    for (size_t i = 0; i < run->options.kind->report_count; i++) score->reports[i] += 0.0;
+    slot->now.score = *score;
+    if (status) slot_fail(slot, "scoring", error);
 }
 
 void slot_score(PbtRun *run, void *worker, Slot *slot) {
@@ -115,16 +129,34 @@ void slot_score(PbtRun *run, void *worker, Slot *slot) {
     Error error = {.status = STATUS_OK};
     if (slot->now.failed) return;
     PbtScore score = {.score = NAN};
+    for (size_t i = 0; i < PBT_REPORTS; i++) score.reports[i] = NAN;
     double start = cpu_seconds(kind, slot->member);
     Status status = kind->score(kind->context, worker, slot->member, &score, &error);
     slot->ledger.scoring += cpu_seconds(kind, slot->member) - start;
-    if (!status && (!isfinite(score.score) || !isfinite(score.deviation)))
-        status = error_set(&error, STATUS_NOT_FINITE, "the score is %g ± %g", score.score, score.deviation);
-    score.score += 0.0; /* never -0, which a database would turn into 0 */
-    score.deviation += 0.0;
-    for (size_t i = 0; i < kind->report_count; i++) score.reports[i] += 0.0;
-    slot->now.score = score;
+    take_score(run, slot, &score, status, &error);
+}
+
+void slot_report(PbtRun *run, void *worker, Slot *slot) {
+    const PbtKind *kind = run->options.kind;
+    Error error = {.status = STATUS_OK};
+    double *reports = slot->now.score.reports;
+    if (slot->now.failed || !kind->report) return;
+    double start = cpu_seconds(kind, slot->member);
+    Status status = kind->report(kind->context, worker, slot->member, reports, &error);
+    slot->ledger.scoring += cpu_seconds(kind, slot->member) - start;
+    for (size_t i = 0; i < kind->report_count; i++) reports[i] += 0.0; /* never -0 */
     if (status) slot_fail(slot, "scoring", &error);
+}
+
+static void judge(PbtRun *run, Slot *slot) {
+    const PbtKind *kind = run->options.kind;
+    Error error = {.status = STATUS_OK};
+    PbtScore score = slot->now.score;
+    if (slot->now.failed || !kind->judge) return;
+    double start = cpu_seconds(kind, slot->member);
+    Status status = kind->judge(kind->context, slot->member, &score, &error);
+    slot->ledger.scoring += cpu_seconds(kind, slot->member) - start;
+    take_score(run, slot, &score, status, &error);
 }
 
 /* ---- save, load ---------------------------------------------------------------------------------------- */
@@ -155,7 +187,8 @@ Status slot_load(PbtRun *run, Slot *slot, const char *states, const char *hash, 
     if (!status && strcmp(found, hash) != 0)
         status = error_set(error, STATUS_CORRUPT, "its content is damaged: it has the hash %s", found);
     if (status)
-        error_prefix(error, "%s/%s, a state of member %lld: ", states, hash, (long long)slot->now.slot);
+        error_prefix(error, "%s/%s%s, a state of member %lld: ", states, hash, run_ending(&run->options),
+                     (long long)slot->now.slot);
     return status;
 }
 
@@ -204,6 +237,7 @@ Status slot_settle(PbtRun *run, Slot *slot, int64_t round, Error *error) {
     const PbtOptions *options = &run->options;
     Standing *now = &slot->now;
     now->round = round;
+    judge(run, slot);
     if (!now->failed) {
         now->fitness = now->score.score;
         if (options->control == PBT_RANDOM_FITNESS)

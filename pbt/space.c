@@ -157,7 +157,7 @@ Status pbt_space_keep(const PbtSpace *space, double *values, Error *error) {
         if (!isfinite(values[i]))
             return error_set(error, STATUS_NOT_FINITE,
                              "hyperparameter %s is %g: a finite number was expected", space->hypers[i].name,
-                             values[i]);
+                             error_number(values[i]));
         values[i] = keep(&space->hypers[i], values[i]);
     }
     return STATUS_OK;

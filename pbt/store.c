@@ -17,6 +17,7 @@ struct Store {
     sqlite3 *db;
     int lock; /* descriptor of the directory; -1: not locked */
     char path[FILE_PATH_LIMIT];
+    char ending[PBT_ENDING];      /* of states' files */
     char (*forgotten)[FILE_HASH]; /* states whose files go after the commit */
     size_t forgotten_count, forgotten_room;
 };
@@ -183,13 +184,32 @@ static Status check_health(Store *store, Error *error) {
     return status;
 }
 
+/* A table in the place of ours could be a view, which may compute without end, or have triggers. */
+static Status check_tables(Store *store, Error *error) {
+    sqlite3_stmt *rows;
+    bool more = true;
+    Status status =
+        store_ask(store, &rows, error, "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL", "");
+    while (!status && more) {
+        status = store_next(store, rows, &more, error);
+        const char *sql = !status && more ? (const char *)sqlite3_column_text(rows, 1) : NULL;
+        if (sql && !store_is_table(sql))
+            status =
+                error_set(error, STATUS_CORRUPT, "%s: there is a table in it that is none of a run's: %.100s",
+                          store->path, (const char *)sqlite3_column_text(rows, 0));
+    }
+    sqlite3_finalize(rows);
+    return status;
+}
+
 static Status check_version(Store *store, bool *begun, Error *error) {
     int64_t tables = 0, version = 0;
     Status status = store_number(store, &tables, error, "SELECT count(*) FROM sqlite_master");
     *begun = tables > 0;
     if (status || !*begun) return status;
     status = store_number(store, &version, error, "PRAGMA user_version");
-    if (status || version == STORE_VERSION) return status;
+    if (status) return status;
+    if (version == STORE_VERSION) return check_tables(store, error);
     return error_set(error, STATUS_CORRUPT, "%s: version %d was expected, it is of version %lld", store->path,
                      STORE_VERSION, (long long)version);
 }
@@ -201,12 +221,13 @@ static Status new_store(Store **store, Error *error) {
     return STATUS_OK;
 }
 
-Status store_open(Store **out, const char *directory, bool *begun, Error *error) {
+Status store_open(Store **out, const char *directory, const char *ending, bool *begun, Error *error) {
     Store *store;
     *out = NULL;
     *begun = false;
     Status status = new_store(&store, error);
     if (status) return status;
+    snprintf(store->ending, sizeof store->ending, "%s", ending);
     status = lock(store, directory, error);
     if (!status) status = open_file(store, directory, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, error);
     if (!status) status = store_run(store, error, "PRAGMA synchronous=EXTRA", "");
@@ -266,7 +287,11 @@ static void remove_state(const char *states, const char *name) {
 Status store_commit(Store *store, const char *states, Error *error) {
     Status status = store_run(store, error, "COMMIT", "");
     if (status) return status;
-    for (size_t i = 0; i < store->forgotten_count; i++) remove_state(states, store->forgotten[i]);
+    for (size_t i = 0; i < store->forgotten_count; i++) {
+        char name[FILE_HASH + PBT_ENDING];
+        snprintf(name, sizeof name, "%s%s", store->forgotten[i], store->ending);
+        remove_state(states, name);
+    }
     store->forgotten_count = 0;
     return STATUS_OK;
 }
@@ -304,6 +329,9 @@ Status store_put_scored(Store *store, const PbtRun *run, const Slot *slot, Error
     for (size_t i = 0; !status && !scored->failed && i < run->options.kind->report_count; i++)
         status = store_run(store, error, "INSERT INTO reported VALUES(?, ?, ?, ?)", "iiid", scored->round,
                            scored->slot, (int64_t)i + 1, score->reports[i]);
+    for (size_t i = 0; !status && i < run->options.kind->signal_count; i++)
+        status = store_run(store, error, "INSERT INTO signal VALUES(?, ?, ?, ?)", "iiid", scored->round,
+                           scored->slot, (int64_t)i + 1, slot->signals[i]);
     if (!status)
         status = store_run(store, error, "INSERT INTO ledger VALUES(?, ?, ?, ?, ?)", "iiddd", scored->round,
                            scored->slot, ledger->training, ledger->scoring, ledger->saving);
@@ -382,8 +410,8 @@ Status store_retain(Store *store, const PbtOptions *options, int64_t since, Erro
     return status;
 }
 
-static const char *const ROUND_TABLES[] = {"round", "scored", "reported", "standing", "value",
-                                           "event", "pin",    "ledger",   "turn"};
+static const char *const ROUND_TABLES[] = {"round", "scored", "reported", "signal", "standing",
+                                           "value", "event",  "pin",      "ledger", "turn"};
 
 Status store_give_up(Store *store, int64_t round, Error *error) {
     char sql[128];
@@ -397,19 +425,24 @@ Status store_give_up(Store *store, int64_t round, Error *error) {
     return status;
 }
 
-/* Only what a member's save has written, or begun to: a hash, maybe followed by the name of a temporary file.
- */
-static bool is_state_name(const char *name) {
-    size_t digits = strspn(name, "0123456789abcdef");
-    size_t length = strlen(name);
-    return digits == FILE_HASH - 1 &&
-           (name[digits] == '\0' || (name[digits] == '.' && strcmp(name + length - 4, ".tmp") == 0));
+/* Only what a member's save has written, or begun to: a hash and the ending, maybe followed by the name of a
+ * temporary file. */
+static bool is_state_name(const Store *store, const char *name) {
+    size_t digits = strspn(name, "0123456789abcdef"), ending = strlen(store->ending);
+    if (digits != FILE_HASH - 1 || strncmp(name + digits, store->ending, ending) != 0) return false;
+    const char *rest = name + digits + ending;
+    size_t length = strlen(rest);
+    return length == 0 || (*rest == '.' && length > 4 && strcmp(rest + length - 4, ".tmp") == 0);
 }
 
 static bool is_referred_to(Store *store, const char *name) {
     sqlite3_stmt *rows;
     bool more = true; /* in doubt it is */
-    if (store_ask(store, &rows, NULL, "SELECT 1 FROM state WHERE hash = ?", "t", name)) return true;
+    char hash[FILE_HASH];
+    if (strlen(name) != FILE_HASH - 1 + strlen(store->ending)) return false; /* a temporary file */
+    memcpy(hash, name, FILE_HASH - 1);
+    hash[FILE_HASH - 1] = '\0';
+    if (store_ask(store, &rows, NULL, "SELECT 1 FROM state WHERE hash = ?", "t", hash)) return true;
     if (store_next(store, rows, &more, NULL)) more = true;
     sqlite3_finalize(rows);
     return more;
@@ -419,7 +452,7 @@ void store_sweep(Store *store, const char *states) {
     DIR *folder = opendir(states);
     if (!folder) return;
     for (struct dirent *entry; (entry = readdir(folder));)
-        if (is_state_name(entry->d_name) && !is_referred_to(store, entry->d_name))
+        if (is_state_name(store, entry->d_name) && !is_referred_to(store, entry->d_name))
             remove_state(states, entry->d_name);
     closedir(folder);
 }

@@ -13,8 +13,8 @@ enum { STORE_VERSION = 1, STORE_RULE = 512 };
 /* ---- store.c: opening, asking -------------------------------------------------------------------------- */
 
 /* Opens the store in a directory, which is made where there is none, and locks it against other processes.
- * `begun` tells whether a run has been put into it. */
-Status store_open(Store **store, const char *directory, bool *begun, Error *error);
+ * `begun` tells whether a run has been put into it. States' files have the ending. */
+Status store_open(Store **store, const char *directory, const char *ending, bool *begun, Error *error);
 /* To read only, without a lock. */
 Status store_look(Store **store, const char *directory, Error *error);
 void store_close(Store *store);
@@ -33,6 +33,8 @@ double store_real(sqlite3_stmt *rows, int column);                              
 /* ---- facts.c: what the run was begun with -------------------------------------------------------------- */
 
 Status store_put_options(Store *store, const PbtOptions *options, Error *error); /* and makes the tables */
+/* Whether it is the definition of a table (or index) of a store. */
+bool store_is_table(const char *sql);
 Status store_check_options(Store *store, const PbtOptions *options, Error *error);
 /* Rules as text, and back; false where the text is none. */
 void store_exploit_text(const PbtExploit *exploit, char text[STORE_RULE]);
@@ -60,12 +62,17 @@ void store_sweep(Store *store, const char *states);              /* removes file
 /* ---- record.c ------------------------------------------------------------------------------------------ */
 
 Status store_last_round(Store *store, int64_t *round, Error *error);
+Status store_round_before(Store *store, int64_t round, int64_t *before, Error *error);
 /* Into the run: round, settings, memory. */
 Status store_read_round(Store *store, PbtRun *run, int64_t round, Error *error);
 /* Members that had not been dropped, as they stood after `round`; with `latest` each after its last up to
  * that. `standings` is to be freed by memory_free. */
 Status store_read_standings(Store *store, const PbtRun *run, int64_t round, bool latest, Standing **standings,
                             size_t *count, Error *error);
+/* Members of a run with another space, and other scores, maybe: NaN for the values that it did not have,
+ * illegal ones as they were. */
+Status store_read_others(Store *store, const PbtRun *run, int64_t round, Standing **standings, size_t *count,
+                         Error *error);
 /* Asynchronous: what members published at their ready moments from `since` on. */
 Status store_read_scored(Store *store, const PbtRun *run, int64_t since, Standing **standings, size_t *count,
                          Error *error);

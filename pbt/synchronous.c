@@ -142,6 +142,7 @@ static Status crew_each(PbtRun *run, CrewJob *job, bool tell, bool *interrupted,
 static Status train_job(PbtRun *run, void *worker, Slot *slot, Error *error) {
     slot_train(run, worker, slot, run->settings.interval);
     slot_score(run, worker, slot);
+    if (run->options.report_best == 0) slot_report(run, worker, slot);
     return slot_save(run, worker, slot, error);
 }
 
@@ -250,10 +251,35 @@ static Status copy_all(PbtRun *run, const Heritage *heritages, Error *error) {
     return status;
 }
 
+/* ---- report scores of the best ------------------------------------------------------------------------- */
+
+static Status report_job(PbtRun *run, void *worker, Slot *slot, Error *error) {
+    (void)error;
+    if (slot->reporting) slot_report(run, worker, slot);
+    return STATUS_OK;
+}
+
+static bool better(const Slot *a, const Slot *b) {
+    if (a->now.failed != b->now.failed) return b->now.failed;
+    return a->now.score.score > b->now.score.score ||
+           (a->now.score.score == b->now.score.score && a->now.slot < b->now.slot);
+}
+
+static Status report_best(PbtRun *run, bool *interrupted, Error *error) {
+    if (!run->options.kind->report || run->options.report_best == 0) return STATUS_OK;
+    for (size_t i = 0; i < run->count; i++) {
+        size_t rank = 0;
+        for (size_t j = 0; j < run->count; j++) rank += better(run->slots[j], run->slots[i]);
+        run->slots[i]->reporting = rank < run->options.report_best;
+    }
+    return crew_each(run, report_job, false, interrupted, error);
+}
+
 /* A mosaic of several donors has a score of its own; all others have their donor's, or keep theirs. */
 static Status rescore_job(PbtRun *run, void *worker, Slot *slot, Error *error) {
     if (!slot->mosaic) return STATUS_OK;
     slot_score(run, worker, slot);
+    slot_report(run, worker, slot);
     return slot_save(run, worker, slot, error);
 }
 
@@ -287,8 +313,11 @@ static Status exploit_and_explore(PbtRun *run, int64_t round, bool *interrupted,
 
 static Status train_all(PbtRun *run, int64_t round, bool *interrupted, Error *error) {
     Status status = crew_each(run, train_job, true, interrupted, error);
-    for (size_t i = 0; !status && !*interrupted && i < run->count; i++) {
+    for (size_t i = 0; !status && !*interrupted && i < run->count; i++)
         status = slot_settle(run, run->slots[i], round, error);
+    if (!status && !*interrupted) status = report_best(run, interrupted, error);
+    for (size_t i = 0; !status && !*interrupted && i < run->count; i++) {
+        status = slot_tell(run, run->slots[i], error); /* a report may have failed */
         run->slots[i]->scored = run->slots[i]->now;
     }
     return status;

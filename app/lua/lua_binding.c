@@ -11,13 +11,17 @@
 #include "app/lua/lua_image.h"
 #include "app/lua/lua_initializer.h"
 #include "app/lua/lua_model.h"
+#include "app/lua/lua_record.h"
 #include "app/lua/lua_script.h"
+#include "app/lua/lua_terminal.h"
 #include "app/lua/metric/lua_metric.h"
+#include "app/lua/population/lua_population.h"
 #include "app/names.h"
 
-const BindingModule *const binding_modules[] = {&binding_graph,  &binding_data,        &binding_model,
-                                                &binding_image,  &binding_initializer, &binding_files,
-                                                &binding_metric, &binding_script,      NULL};
+const BindingModule *const binding_modules[] = {&binding_graph,    &binding_data,        &binding_model,
+                                                &binding_image,    &binding_initializer, &binding_files,
+                                                &binding_metric,   &binding_population,  &binding_record,
+                                                &binding_terminal, &binding_script,      NULL};
 
 /* ---- classes and modules ------------------------------------------------------------------------------- */
 
@@ -258,6 +262,18 @@ void *binding_scratch(lua_State *L, size_t count, size_t size) {
     void *memory = lua_newuserdatauv(L, bytes ? bytes : 1, 0);
     memset(memory, 0, bytes ? bytes : 1);
     return memory;
+}
+
+void *binding_keep(lua_State *L, int keeps, size_t count, size_t size) {
+    void *memory = binding_scratch(L, count, size);
+    luaL_ref(L, keeps);
+    return memory;
+}
+
+const char *binding_keep_text(lua_State *L, int keeps, const char *what) {
+    const char *text = binding_text(L, -1, what);
+    luaL_ref(L, keeps);
+    return text;
 }
 
 void binding_outside_bytes(lua_State *L, size_t bytes) {

@@ -67,6 +67,11 @@ int binding_field(lua_State *L, int index, const char *name);
 /* Memory for the time of a call, collected by Lua: no error can leak it. Pushes one value. */
 void *binding_scratch(lua_State *L, size_t count, size_t size);
 
+/* Memory that lives as long as the table at `keeps`, which holds it; zeroed. */
+void *binding_keep(lua_State *L, int keeps, size_t count, size_t size);
+/* The text at the top of the stack, kept in the same way; pops it. */
+const char *binding_keep_text(lua_State *L, int keeps, const char *what);
+
 /* Tells the collector that an object it knows as small holds `bytes` outside Lua, so that it comes round in
  * time. */
 void binding_outside_bytes(lua_State *L, size_t bytes);

@@ -1,14 +1,17 @@
 /* What Lua's own libraries lack to keep a run: folders, files that are written whole, other programs, clocks,
- * and the wish of the person at the keyboard to stop. */
+ * the terminal, and the wish of the person at the keyboard to stop. */
 #include "app/lua/lua_files.h"
 
+#include <cblas.h>
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -16,6 +19,8 @@
 
 #include "app/lua/lua_script.h"
 #include "base/file.h"
+#include "base/isa.h"
+#include "base/real.h"
 
 /* ---- folders ------------------------------------------------------------------------------------------- */
 
@@ -161,6 +166,37 @@ static int cpu_seconds(lua_State *L) {
     return 1;
 }
 
+/* ---- the machine --------------------------------------------------------------------------------------- */
+
+static int cores(lua_State *L) {
+    cpu_set_t set;
+    lua_pushinteger(L, sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1);
+    return 1;
+}
+
+/* All that the bits of a training step depend on, apart from script and seed. */
+static int machine(lua_State *L) {
+    lua_pushfstring(L, "brood %s, %s loops, OpenBLAS %s, %d-bit numbers", BROOD_VERSION,
+                    isa_text(isa_level()), openblas_get_corename(), (int)(8 * sizeof(real)));
+    return 1;
+}
+
+/* ---- the terminal -------------------------------------------------------------------------------------- */
+
+/* files.terminal([error]) → columns, rows of standard output or error; nil where that is no terminal */
+static int terminal(lua_State *L) {
+    int descriptor = binding_flag(L, 1, "terminal: error") ? STDERR_FILENO : STDOUT_FILENO;
+    struct winsize size = {0};
+    if (!isatty(descriptor)) {
+        lua_pushnil(L);
+        return 1;
+    }
+    bool known = ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 && size.ws_row > 0;
+    lua_pushinteger(L, known ? size.ws_col : 80); /* what a terminal has that does not say */
+    lua_pushinteger(L, known ? size.ws_row : 24);
+    return 2;
+}
+
 static const BindingFunction FUNCTIONS[] = {
     {"make_folder", "(path: string): boolean", "Makes a folder; false when there is one of this name.",
      make_folder},
@@ -173,6 +209,12 @@ static const BindingFunction FUNCTIONS[] = {
      watch_interrupt},
     {"interrupted", "(): boolean", "Whether Ctrl-C has been noted.", is_interrupted},
     {"seconds", "(): number", "Seconds since some moment in the past.", seconds},
+    {"cores", "(): integer", "Processor cores that the program may use.", cores},
+    {"machine", "(): string", "What kind of machine this is: on another, the same steps may give other bits.",
+     machine},
     {"cpu_seconds", "(): number", "Seconds of processor time that the program has used.", cpu_seconds},
+    {"terminal", "(error?: boolean): integer?, integer?",
+     "Columns and rows of the terminal that is standard output, or error; nil where that is none.", terminal},
     {NULL, NULL, NULL, NULL}};
-const BindingModule binding_files = {"brood.files", "Folders, files, programs and clocks.", FUNCTIONS, NULL};
+const BindingModule binding_files = {"brood.files", "Folders, files, programs, clocks and the terminal.",
+                                     FUNCTIONS, NULL};

@@ -2,7 +2,6 @@
 #include "gan/data/image.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <string.h>
 
 #include "app/lua/graph/lua_graph.h"
@@ -64,26 +63,12 @@ static int image_scatter(lua_State *L) {
     return finish(L, status, path, &picture, &error);
 }
 
-/* The standard deviation over the images of one number of theirs. */
-static double deviation(const Value *images, size_t count, size_t numbers, size_t which) {
-    double mean = 0, squares = 0;
-    for (size_t i = 0; i < count; i++) mean += (double)images->data[i * numbers + which];
-    mean /= (double)count;
-    for (size_t i = 0; i < count; i++) {
-        double difference = (double)images->data[i * numbers + which] - mean;
-        squares += difference * difference;
-    }
-    return sqrt(squares / (double)count);
-}
-
 /* image.spread(images) */
 static int image_spread(lua_State *L) {
     const Value *images = value_check(L, 1, "image.spread: images");
     if (images->shape.rank < 1 || images->count == 0) script_error(L, "image.spread: images expected");
     size_t count = (size_t)images->shape.size[0], numbers = images->count / count;
-    double sum = 0;
-    for (size_t which = 0; which < numbers; which++) sum += deviation(images, count, numbers, which);
-    lua_pushnumber(L, sum / (double)numbers);
+    lua_pushnumber(L, images_spread(images->data, count, numbers));
     return 1;
 }
 

@@ -31,19 +31,13 @@ static void raise_status(lua_State *L, Status status, const Error *error) {
 
 enum { SPEC = 1, BOX, KEEPS }; /* places on the stack */
 
-/* Memory that lives as long as the model: kept by Lua. */
+/* Memory and texts that live as long as the model. */
 static void *keep(lua_State *L, size_t count, size_t size) {
-    void *memory = binding_scratch(L, count, size);
-    memset(memory, 0, count * size);
-    luaL_ref(L, KEEPS);
-    return memory;
+    return binding_keep(L, KEEPS, count, size);
 }
 
-/* The text at the top of the stack, kept; pops it. */
 static const char *keep_text(lua_State *L, const char *what) {
-    const char *text = binding_text(L, -1, what);
-    luaL_ref(L, KEEPS);
-    return text;
+    return binding_keep_text(L, KEEPS, what);
 }
 
 static const char *text_field(lua_State *L, int table, const char *name) {
@@ -413,6 +407,16 @@ static int model_stats(lua_State *L) {
     return 1;
 }
 
+static int model_signals(lua_State *L) {
+    const Trainer *trainer = box_check(L, 1, "signals")->trainer;
+    lua_newtable(L);
+    for (size_t i = 0; i < trainer_signals(trainer); i++) {
+        lua_pushstring(L, trainer_signal_name(trainer, i));
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
 /* ---- members ------------------------------------------------------------------------------------------- */
 
 static MemberBox *member_check(lua_State *L, const char *what) {
@@ -421,11 +425,14 @@ static MemberBox *member_check(lua_State *L, const char *what) {
     return box;
 }
 
-static int member_close(lua_State *L) {
-    MemberBox *box = luaL_checkudata(L, 1, MEMBER_CLASS);
+void model_close_member(MemberBox *box) {
     member_free(&box->member);
     memory_free(box->hypers);
     box->hypers = NULL;
+}
+
+static int member_close(lua_State *L) {
+    model_close_member(luaL_checkudata(L, 1, MEMBER_CLASS));
     return 0;
 }
 
@@ -649,6 +656,7 @@ static const BindingFunction MODEL_METHODS[] = {
      "A member that has not trained yet, and what its parameters and variables begin with.",
      model_new_member},
     {"stats", "(): table", "state_bytes, workspace_bytes, flops.", model_stats},
+    {"signals", "(): string[]", "Names of what is seen of a step.", model_signals},
     {NULL, NULL, NULL, NULL}};
 
 static const BindingFunction MEMBER_METHODS[] = {

@@ -20,6 +20,8 @@ typedef struct {
     double *hypers;
 } MemberBox;
 
+void model_close_member(MemberBox *box); /* frees what it holds; closing twice does nothing */
+
 extern const BindingModule binding_model;
 
 /* Pushes { name = value } of the trainer's signals. */

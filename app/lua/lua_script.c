@@ -251,6 +251,8 @@ static int seed_random(lua_State *L) {
 static void fix_random(lua_State *L) {
     lua_getglobal(L, "math");
     lua_getfield(L, -1, "randomseed");
+    lua_pushvalue(L, -1);
+    lua_setfield(L, LUA_REGISTRYINDEX, SCRIPT_RANDOM_SEED);
     lua_pushcclosure(L, seed_random, 1);
     lua_pushvalue(L, -1);
     lua_pushinteger(L, 1);

@@ -13,6 +13,8 @@ typedef struct {
     char beside[PATH_MAX]; /* the script's folder */
 } ScriptHome;
 
+#define SCRIPT_RANDOM_SEED "brood.randomseed" /* in the registry: Lua's own math.randomseed */
+
 /* A home for the script `file` ("-": standard input). */
 ScriptHome script_home(const char *library, const char *file);
 

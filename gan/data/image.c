@@ -234,3 +234,22 @@ Status scatter_plot(const ScatterStyle *style, const real *reals, size_t real_co
     if (left_out) *left_out = missing;
     return STATUS_OK;
 }
+
+/* ---- statistics ---------------------------------------------------------------------------------------- */
+
+static double deviation(const real *images, size_t count, size_t numbers, size_t which) {
+    double mean = 0, squares = 0;
+    for (size_t i = 0; i < count; i++) mean += (double)images[i * numbers + which];
+    mean /= (double)count;
+    for (size_t i = 0; i < count; i++) {
+        double difference = (double)images[i * numbers + which] - mean;
+        squares += difference * difference;
+    }
+    return sqrt(squares / (double)count);
+}
+
+double images_spread(const real *images, size_t count, size_t numbers) {
+    double sum = 0;
+    for (size_t which = 0; which < numbers; which++) sum += deviation(images, count, numbers, which);
+    return sum / (double)numbers;
+}

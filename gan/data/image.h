@@ -98,4 +98,8 @@ ScatterStyle scatter_style(double extent);
 Status scatter_plot(const ScatterStyle *style, const real *reals, size_t real_count, const real *fakes,
                     size_t fake_count, Image *picture, size_t *left_out, Error *error);
 
+/* How much images (count, numbers) differ: the standard deviation of each number over all of them, averaged
+ * over the numbers. */
+double images_spread(const real *images, size_t count, size_t numbers);
+
 #endif

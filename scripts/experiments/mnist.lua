@@ -1,8 +1,11 @@
--- A DCGAN learns to write as people do, from MNIST's 60,000 digits:
+-- A population of sixteen DCGANs learns to write as people do, from MNIST's 60,000 digits:
 --     brood fetch mnist
 --     brood run scripts/experiments/mnist.lua
+-- One of them alone, with numbers that are known to work:
+--     brood run scripts/experiments/mnist.lua --set population=1 --set hyper.g_lr=1e-3 --set hyper.d_lr=1e-3 \
+--         --set hyper.beta1=0.5 --set hyper.gamma=1
 local brood = require "brood"
-local nn, loss, optim, data = brood.nn, brood.loss, brood.optim, brood.data
+local nn, loss, optim, data, pbt, metric = brood.nn, brood.loss, brood.optim, brood.data, brood.pbt, brood.metric
 
 local width = 16
 
@@ -27,8 +30,18 @@ return brood.experiment {
         }
     end,
     loss = loss.non_saturating { r1 = "gamma" },
-    g_optimizer = optim.adam { lr = "g_lr", beta1 = 0.5 },
-    d_optimizer = optim.adam { lr = "d_lr", beta1 = 0.5 },
-    hyper = { g_lr = 1e-3, d_lr = 1e-3, gamma = 1 },
-    rounds = 20, interval = 250,
+    g_optimizer = optim.adam { lr = "g_lr", beta1 = "beta1" },
+    d_optimizer = optim.adam { lr = "d_lr", beta1 = "beta1" },
+    hyper = {
+        g_lr = pbt.log_uniform(1e-5, 1e-2),
+        d_lr = pbt.log_uniform(1e-5, 1e-2),
+        beta1 = pbt.uniform(0, 0.9),
+        gamma = pbt.log_uniform(1e-2, 1e1),
+    },
+    population = 16, rounds = 25, interval = 200,
+    exploit = pbt.truncation { bottom = 0.25, top = 0.25 },
+    explore = pbt.perturb { factors = { 0.5, 2 } },
+    select = metric.classifier_score { samples = 2500 },
+    report = { metric.classifier_score { samples = 2500 }, metric.frechet {}, metric.coverage {} },
+    report_best = 2, -- report scores of the two best members of a round: they cost more than the selection score
 }

@@ -338,6 +338,33 @@ static void test_hashes(void **folder) {
     assert_string_equal(hash, KNOWN[0].hash);
 }
 
+static void check_hash_at(const char *path, size_t size) {
+    char *bytes = memory_new(size, 1), expected[FILE_HASH], found[FILE_HASH];
+    Error error;
+    assert_non_null(bytes);
+    for (size_t i = 0; i < size; i++) bytes[i] = (char)(i * i % 251);
+    FilePiece piece = {bytes, size};
+    assert_int_equal(file_save(path, &piece, 1, &error), STATUS_OK);
+    assert_int_equal(file_hash(&piece, 1, expected, &error), STATUS_OK);
+    assert_int_equal(file_hash_at(path, found, &error), STATUS_OK);
+    assert_string_equal(found, expected);
+    memory_free(bytes);
+}
+
+static void test_hashes_of_files(void **folder) {
+    char path[FILE_PATH_LIMIT], hash[FILE_HASH];
+    Error error;
+    snprintf(path, sizeof path, "%s/hashed", (char *)*folder);
+    assert_int_equal(file_hash_at(path, hash, &error), STATUS_IO);
+    assert_non_null(strstr(error.message, "No such file"));
+    assert_int_equal(file_hash_at(*folder, hash, &error), STATUS_IO);
+    for (size_t size = 0; size < 40000; size = 3 * size + 1) check_hash_at(path, size);
+    check_hash_at(path, 1 << 15);
+    let_fail(READ, EIO, 2);
+    assert_int_equal(file_hash_at(path, hash, &error), STATUS_IO);
+    let_fail(NOTHING, 0, 0);
+}
+
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, folder_up, folder_down)
 
 int main(void) {
@@ -356,6 +383,7 @@ int main(void) {
         IN_FOLDER(test_refuses_to_load),
         IN_FOLDER(test_reads_piece_by_piece),
         IN_FOLDER(test_hashes),
+        IN_FOLDER(test_hashes_of_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

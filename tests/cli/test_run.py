@@ -9,14 +9,9 @@ import shutil
 import signal
 import struct
 import subprocess
-import tempfile
-import time
 import unittest
-import zlib
 
-BROOD = os.path.abspath(os.environ.get("BROOD", "build/brood"))
-FINE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
-MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # runs sync what they write, which takes time
+from case import BROOD, FAILED, FINE, INTERRUPTED, USAGE, Case, png, tile
 
 SCRIPT = """local brood = require "brood"
 local nn, loss, optim, data = brood.nn, brood.loss, brood.optim, brood.data
@@ -82,98 +77,36 @@ def script(data="data.digits { size = 16, count = 64 }", conditional="", width="
     return text
 
 
-def png(path):
-    """(width, height, rows of bytes) of a grey or RGB PNG."""
-    with open(path, "rb") as file:
-        data = file.read()
-    assert data[:8] == b"\x89PNG\r\n\x1a\n", path
-    place, packed = 8, b""
-    while place < len(data):
-        length, kind = struct.unpack(">I4s", data[place:place + 8])
-        body = data[place + 8:place + 8 + length]
-        if kind == b"IHDR":
-            width, height, _, color = struct.unpack(">IIBB", body[:10])
-        elif kind == b"IDAT":
-            packed += body
-        place += 12 + length
-    stride, step, flat = width * (3 if color == 2 else 1), 3 if color == 2 else 1, zlib.decompress(packed)
-    rows, above = [], bytearray(stride)
-    for y in range(height):
-        kind, line = flat[y * (stride + 1)], bytearray(flat[y * (stride + 1) + 1:(y + 1) * (stride + 1)])
-        for x in range(stride):
-            left, up = line[x - step] if x >= step else 0, above[x]
-            corner = above[x - step] if x >= step else 0
-            guess = left + up - corner
-            near = min((abs(guess - left), 0, left), (abs(guess - up), 1, up), (abs(guess - corner), 2, corner))[2]
-            line[x] = (line[x] + (0, left, up, (left + up) // 2, near)[kind]) & 255
-        rows.append(bytes(line))
-        above = line
-    return width, height, rows
-
-
-def tile(picture, row, column, side=64, margin=2):
-    """The bytes of one image of a grey grid."""
-    top, left = margin + row * (side + margin), margin + column * (side + margin)
-    return b"".join(line[left:left + side] for line in picture[2][top:top + side])
-
-
-class Case(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory(dir=MEMORY)
-        self.addCleanup(folder.cleanup)
-        self.folder = folder.name
-
-    def path(self, *names):
-        return os.path.join(self.folder, *names)
-
-    def write(self, name, text):
-        with open(self.path(name), "w" if isinstance(text, str) else "wb") as file:
-            file.write(text)
-        return self.path(name)
-
-    def read(self, *names):
-        with open(self.path(*names), encoding="utf-8") as file:
-            return file.read()
-
-    def brood(self, *arguments, code=FINE, **options):
-        done = subprocess.run([BROOD, *arguments], capture_output=True, text=True, cwd=self.folder, check=False,
-                              stdin=subprocess.DEVNULL, timeout=60, **options)
-        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
-        return done
-
+class TinyCase(Case):
     def run_tiny(self, name="run", *arguments, code=FINE, options=None, **parts):
-        return self.brood("run", self.write("tiny.lua", script(**parts)), name, *arguments, code=code,
+        return self.brood("run", self.write("tiny.lua", script(**parts)), "--out", name, *arguments, code=code,
                           **(options or {}))
 
-    def facts(self, name, file="state.txt"):
-        return dict(line.split(" ", 1) for line in self.read(name, file).splitlines())
 
-    def hash(self, name):
-        return self.facts(name)["state"]
-
-    def fails(self, *arguments, code=FAILED):
-        """What is said when it fails, as a failure of the command and not of a script."""
-        done = self.brood(*arguments, code=code)
-        self.assertTrue(done.stderr.startswith("brood: "), done.stderr)
-        self.assertNotIn("traceback", done.stderr)
-        return done.stderr
-
-
-class Running(Case):
+class Running(TinyCase):
     def test_what_is_kept(self):
-        done = self.run_tiny(rounds="3")
+        done = self.run_tiny(rounds="3", options={"env": None})
         self.assertEqual(done.stderr, "")
         kept = set(os.listdir(self.path("run")))
-        self.assertEqual(kept, {"script.lua", "run.txt", "log.txt", "state.txt", "states", "samples", "reals.png",
-                                "interpolation.png", "neighbours.png"})
+        plots = {"scores.png", "lineage.png"} if shutil.which("gnuplot") else set()
+        self.assertEqual(kept - plots, {"script.lua", "run.db", "log.txt", "states", "samples", "reals.png", "best.png",
+                                        "interpolation.png", "neighbours.png"})
         self.assertEqual(sorted(os.listdir(self.path("run", "samples"))),
                          [f"0000{i}{raw}.png" for i in range(4) for raw in ("-raw", "")])
-        facts = self.facts("run")
-        self.assertEqual({name: facts[name] for name in ("age", "steps", "round", "rounds")},
-                         {"age": "15", "steps": "15", "round": "3", "rounds": "3"})
-        self.assertEqual(set(os.listdir(self.path("run", "states"))), {facts["state"], facts["before"]})
+        store = self.store("run", "--ledger")
+        last = store["standing"][-1]
+        self.assertEqual({name: last[name] for name in ("slot", "age", "steps", "round")},
+                         {"slot": 0, "age": 15, "steps": 15, "round": 3})
+        self.assertEqual(set(os.listdir(self.path("run", "states"))),
+                         {row["state"] + ".safetensors" for row in store["standing"][-2:]})
         self.assertEqual(self.read("run", "script.lua"), self.read("tiny.lua"))
-        self.assertEqual(self.facts("run", "run.txt")["script"], os.path.realpath(self.path("tiny.lua")))
+        facts = store["fact"]
+        self.assertEqual(facts["script"], os.path.realpath(self.path("tiny.lua")))
+        self.assertEqual({name: facts[name] for name in ("name", "kind", "seed", "population", "batch", "latent",
+                                                         "hyper.lr", "exploit", "select")},
+                         {"name": "tiny", "kind": "gan", "seed": "7", "population": "1", "batch": "8", "latent": "8",
+                          "hyper.lr": "constant 0.001",
+                          "exploit": "none bottom 0.2 top 0.2 window 10 level 0.05 token 0", "select": "none"})
 
     def test_lines(self):
         done = self.run_tiny(rounds="12")
@@ -202,9 +135,9 @@ class Running(Case):
         self.brood("run", path)
         self.brood("run", path)
         self.assertEqual(sorted(os.listdir(self.path("runs"))), ["00001-tiny", "00002-tiny"])
-        self.assertIn("is there already", self.fails("run", path, "runs/00001-tiny"))
-        self.assertIn("cannot make the folder", self.fails("run", path, "missing/run"))
-        self.assertIn("cannot make the folder", self.fails("run", path, "tiny.lua/run"))
+        self.assertIn("is there already", self.fails("run", path, "--out", "runs/00001-tiny"))
+        self.assertIn("cannot make the folder", self.fails("run", path, "--out", "missing/run"))
+        self.assertIn("cannot make the folder", self.fails("run", path, "-o", "tiny.lua/run"))
 
     def test_a_name_with_a_slash(self):
         self.brood("run", self.write("tiny.lua", script(rounds="1").replace('"tiny"', '"a/b c"')))
@@ -212,16 +145,16 @@ class Running(Case):
 
     def test_rounds(self):
         self.run_tiny("run", "--rounds", "2")
-        self.assertEqual(self.facts("run")["round"], "2")
-        self.brood("run", "--rounds=1", "tiny.lua", "two")
-        self.assertEqual(self.facts("two")["round"], "1")
+        self.assertEqual(self.round("run"), 2)
+        self.brood("run", "--rounds=1", "tiny.lua", "--out=two")
+        self.assertEqual(self.round("two"), 1)
         for wrong in ("0", "x", "1.5", "-1", ""):
             self.assertIn("--rounds: a whole number from 1",
                           self.fails("run", "tiny.lua", "--rounds", wrong, code=USAGE))
         self.assertIn("unrecognized option", self.brood("run", "tiny.lua", "--round-about", code=USAGE).stderr)
 
     def test_points(self):
-        self.brood("run", self.write("ring.lua", RING), "run")
+        self.brood("run", self.write("ring.lua", RING), "--out", "run")
         self.assertEqual(png(self.path("run", "samples", "00002.png"))[:2], (400, 400))
         self.assertFalse(os.path.exists(self.path("run", "reals.png")))
         self.assertEqual(self.brood("grid", "run", "-n", "50").stdout, "run/grid.png\n")
@@ -231,7 +164,7 @@ class Running(Case):
 
     def test_the_experiments_are_sound(self):
         folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "scripts", "experiments")
-        done = self.brood("run", os.path.join(folder, "ring.lua"), "run", "--rounds", "1")
+        done = self.brood("run", os.path.join(folder, "ring.lua"), "--out", "run", "--rounds", "1")
         self.assertIn("experiment 'ring'", done.stdout)
         for name in ("mnist", "cifar10"):
             done = subprocess.run([BROOD, "check", os.path.join(folder, name + ".lua")], capture_output=True,
@@ -242,11 +175,11 @@ class Running(Case):
                 self.assertIn(f"`brood fetch {name}`", done.stderr)
 
 
-class Trouble(Case):
+class Trouble(TinyCase):
     """Bad input: each names what is wrong, and leaves what there is alone."""
 
     def says(self, text, *words):
-        done = self.brood("run", self.write("bad.lua", text), "run", code=FAILED)
+        done = self.brood("run", self.write("bad.lua", text), "--out", "run", code=FAILED)
         for word in words:
             self.assertIn(word, done.stderr)
         self.assertFalse(os.path.exists(self.path("run")), "a run was begun")
@@ -278,36 +211,36 @@ class Trouble(Case):
         self.says(script(data='data.folder { path = "gone" }'), "gone")
 
     def test_missing_data(self):
-        environment = dict(os.environ, BROOD_DATA=self.folder, HOME=self.folder, XDG_DATA_HOME=self.folder)
+        environment = dict(self.environment, BROOD_DATA=self.folder, HOME=self.folder, XDG_DATA_HOME=self.folder)
         done = self.run_tiny(code=FAILED, data="data.mnist {}", options={"env": environment})
         self.assertIn("Get the files with `brood fetch mnist`", done.stderr)
 
     def test_numbers_that_are_not_finite(self):
         done = self.run_tiny(code=FAILED, learn="1e30", rounds="3")
-        self.assertIn("training has failed in round 1: ", done.stderr)
-        self.assertRegex(done.stderr, r"[DG]\.\w+")
-        self.assertIn("What is kept is the state after round 0, at step 0", done.stderr)
-        self.assertIn("training has failed in round 1", self.read("run", "log.txt"))
-        self.assertEqual(self.facts("run")["round"], "0")
-        self.brood("grid", "run")
+        for said in (done.stderr, self.read("run", "log.txt")):
+            self.assertRegex(said, r"all 1 members have failed by round 1, .*\(training: [DG]\.\w+ is (nan|-?inf) at step \d+\)")
+        self.assertNotIn("traceback", done.stderr)
+        events = [(row["round"], row["kind"], row["slot"]) for row in self.store("run")["event"]]
+        self.assertEqual(events, [(1, "failed", 0)])
 
     def test_a_full_disk(self):
         """No file may grow over 40 kB, then over 3 kB: what was saved before is unharmed, and goes on."""
         def limit(size):
             return {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))}
         self.run_tiny("whole", rounds="4")
-        self.brood("run", "tiny.lua", "run", "--rounds", "2")
-        before, size = self.hash("run"), os.path.getsize(self.path("run", "states", self.hash("run")))
+        self.brood("run", "tiny.lua", "--out", "run", "--rounds", "2")
+        before, state = self.export("run"), self.path("run", "states", self.hash("run") + ".safetensors")
+        size = os.path.getsize(state)
         log = os.path.getsize(self.path("run", "log.txt"))
         self.assertGreater(size, log + 200)
         done = self.brood("resume", "run", "--rounds", "2", code=FAILED, **limit(size - 100))
         self.assertIn("File too large", done.stderr)
-        self.assertIn("What is kept is the state after round 2, at step 10", done.stderr)
-        self.assertEqual(self.hash("run"), before)
+        self.assertIn("the last round is intact", done.stderr)
+        self.assertEqual(self.export("run"), before)
         self.assertEqual([name for name in os.listdir(self.path("run", "states")) if name.endswith(".tmp")], [])
         self.brood("resume", "run", "--rounds", "2")
-        self.assertEqual(self.hash("run"), self.hash("whole"))
-        self.brood("run", "tiny.lua", "none", code=FAILED, **limit(300))
+        self.assertEqual(self.export("run"), self.export("whole"))
+        self.brood("run", "tiny.lua", "--out", "none", code=FAILED, **limit(300))
 
     def test_a_full_device(self):
         if not os.path.exists("/dev/full"):
@@ -334,15 +267,14 @@ class Trouble(Case):
         self.assertIn("warning: some classes", done.stdout)
 
 
-class Resuming(Case):
+class Resuming(TinyCase):
     def test_bit_for_bit(self):
         self.run_tiny("whole", rounds="6")
-        self.brood("run", "tiny.lua", "run", "--rounds", "3")
+        self.brood("run", "tiny.lua", "--out", "run", "--rounds", "3")
         self.assertNotEqual(self.hash("run"), self.hash("whole"))
         done = self.brood("resume", "run", "--rounds", "3")
-        self.assertIn("resumed after round 3, at step 15", done.stdout)
-        whole, run = self.facts("whole"), self.facts("run")
-        self.assertEqual(run, whole)
+        self.assertIn("resumed after round 3 of 6", done.stdout)
+        self.assertEqual(self.export("run"), self.export("whole"))
         for name in ("samples/00006.png", "samples/00005-raw.png", "interpolation.png"):
             with open(self.path("whole", name), "rb") as one, open(self.path("run", name), "rb") as other:
                 self.assertEqual(one.read(), other.read(), name)
@@ -353,21 +285,23 @@ class Resuming(Case):
 
     def test_killed(self):
         self.run_tiny("whole", rounds="12")
-        with subprocess.Popen([BROOD, "run", "tiny.lua", "run"], cwd=self.folder, stdout=subprocess.PIPE,
+        with subprocess.Popen([BROOD, "run", "tiny.lua", "--out", "run"], cwd=self.folder,
+                              env=self.environment, stdout=subprocess.PIPE,
                               text=True) as process:
             while not process.stdout.readline().startswith("     3"):
                 pass
             process.kill()
-        self.assertLess(int(self.facts("run")["round"]), 12)
+        self.assertLess(self.round("run"), 12)
         self.write("run/states/" + "0" * 32 + ".safetensors", "half of a st")
         self.write("run/states/" + "0" * 32 + ".safetensors.1-0.tmp", "half of a st")
         self.brood("resume", "run")
-        self.assertEqual(self.facts("run"), self.facts("whole"))
+        self.assertEqual(self.export("run"), self.export("whole"))
         self.assertEqual(len(os.listdir(self.path("run", "states"))), 2)
 
     def test_interrupted(self):
         self.run_tiny("whole", rounds="16")
-        with subprocess.Popen([BROOD, "run", "tiny.lua", "run"], cwd=self.folder, stdout=subprocess.PIPE,
+        with subprocess.Popen([BROOD, "run", "tiny.lua", "--out", "run"], cwd=self.folder,
+                              env=self.environment, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True) as process:
             while not process.stdout.readline().startswith("     2"):
                 pass
@@ -375,10 +309,10 @@ class Resuming(Case):
             output, errors = process.communicate(timeout=60)
         self.assertEqual(process.returncode, INTERRUPTED)
         self.assertIn("stopping after this round", errors)
-        stopped = re.search(r"interrupted after round (\d+) of 16: `brood resume run` goes on", output)
-        self.assertEqual(self.facts("run")["round"], stopped.group(1))
+        stopped = re.search(r"interrupted after round (\d+): `brood resume run` goes on", output)
+        self.assertEqual(str(self.round("run")), stopped.group(1))
         self.brood("resume", "run")
-        self.assertEqual(self.facts("run"), self.facts("whole"))
+        self.assertEqual(self.export("run"), self.export("whole"))
 
     def test_finished(self):
         self.run_tiny(rounds="1")
@@ -402,7 +336,7 @@ class Resuming(Case):
         os.mkdir(self.path("place"))
         self.write("place/size.lua", "return 6")
         path = self.write("place/tiny.lua", script(rounds="1").replace("latent = 8", "latent = require 'size'"))
-        self.brood("run", path, "run")
+        self.brood("run", path, "--out", "run")
         self.brood("resume", "run", "--rounds", "1")
         self.brood("grid", "run")
 
@@ -410,19 +344,22 @@ class Resuming(Case):
         self.assertIn("there is no such run", self.fails("resume", "nothing"))
         self.assertIn("it has no script.lua", self.fails("resume", self.folder))
         self.run_tiny(rounds="1")
-        self.write("run/state.txt", "state ../../etc/passwd\nage 1\nsteps 1\nround 1\nrounds 1\n")
-        self.assertIn("state.txt: damaged: it names no state", self.fails("grid", "run"))
-        self.write("run/state.txt", "")
-        self.assertIn("damaged", self.fails("resume", "run"))
+        self.write("run/run.db", "no database, but long enough to be one " * 100)
+        for arguments in (["grid", "run"], ["resume", "run"], ["export", "run", "--json"], ["replay", "run"]):
+            self.assertIn("run.db: it is damaged", self.fails(*arguments))
+        self.write("run/run.db", "")
+        self.assertIn("run.db: no run has been begun in it", self.fails("grid", "run"))
+        os.remove(self.path("run", "run.db"))
+        self.assertIn("it has no run.db", self.fails("resume", "run"))
 
 
-class States(Case):
+class States(TinyCase):
     """State files that are not what they should be are refused, and the difference is named."""
 
     def setUp(self):
         super().setUp()
         self.run_tiny(rounds="1")
-        self.state = self.path("run", "states", self.hash("run"))
+        self.state = self.path("run", "states", self.hash("run") + ".safetensors")
         with open(self.state, "rb") as file:
             self.bytes = file.read()
 
@@ -435,7 +372,7 @@ class States(Case):
             for word in words:
                 self.assertIn(word, said, arguments)
         self.assertFalse(os.path.exists(self.path("g.safetensors")))
-        self.assertFalse(os.path.exists(self.path("runs")))
+        self.assertEqual(os.listdir(self.path("runs")), [])
 
     def test_damaged(self):
         self.refused(self.bytes[:-40], self.hash("run"))
@@ -456,19 +393,28 @@ class States(Case):
     def test_from_another_run(self):
         """The same script goes on from where the other one was; another one begins with its weights."""
         self.run_tiny("two", rounds="2")
-        self.brood("run", "tiny.lua", "--from", "run", "on", "--rounds", "1")
+        self.brood("run", "tiny.lua", "--from", "run", "--out", "on", "--rounds", "1")
         self.assertEqual(self.hash("on"), self.hash("two"))
-        self.assertEqual(self.facts("on")["age"], "10")
+        self.assertEqual(self.standing("on")["age"], 10)
         with open(self.path("on", "samples", "00000.png"), "rb") as one, \
                 open(self.path("run", "samples", "00001.png"), "rb") as other:
             self.assertEqual(one.read(), other.read())
         self.write("field.lua", script(rounds="1", more='from = "run"'))
-        self.brood("run", "field.lua", "field")
+        self.brood("run", "field.lua", "--out", "field")
         self.assertEqual(self.hash("field"), self.hash("two"))
         self.write("slow.lua", script(rounds="1", learn="0.0001"))
-        self.brood("run", "slow.lua", "slow", "--from", os.path.relpath(self.state, self.folder))
+        self.brood("run", "slow.lua", "--out", "slow", "--from", os.path.relpath(self.state, self.folder))
         self.assertNotEqual(self.hash("slow"), self.hash("two"))
         self.assertIn("at step 5", self.read("slow", "log.txt"))
+
+    def test_from_a_run_with_other_hyperparameters(self):
+        """What the new script says of hyperparameters holds; what it does not know is left out."""
+        self.write("other.lua", script(rounds="1", learn="brood.pbt.log_uniform(1e-5, 1e-4)").replace(
+            "gamma = 1,", "penalty = 2,").replace('"gamma"', '"penalty"'))
+        self.brood("run", "other.lua", "--out", "other", "--from", "run")
+        values = {row["name"]: row["value"] for row in self.store("other")["value"] if row["round"] == 0}
+        self.assertEqual(values, {"lr": 1e-4, "penalty": 2})
+        self.assertEqual(self.standing("other")["age"], 10)
 
     def header(self, name):
         with open(self.path(name), "rb") as file:
@@ -479,15 +425,16 @@ class States(Case):
         header = self.header("g.safetensors")
         facts = header.pop("__metadata__")
         self.assertEqual({name: facts[name] for name in ("averaged", "name", "latent", "age", "state")},
-                         {"averaged": "yes", "name": "tiny", "latent": "8", "age": "5", "state": self.hash("run")})
+                         {"averaged": "yes", "name": "tiny", "latent": "8", "age": "5",
+                          "state": self.hash("run") + ".safetensors"})
         self.assertIn("digits", facts["data"])
         self.assertEqual(header["G.1.weight"]["shape"], [8, 64])
         self.assertTrue(all(name.startswith("G.") for name in header), header)
         self.assertIn("G.3.running_mean" if "G.3.running_mean" in header else "G.3.mean", header)
-        before = self.facts("run")["before"]
-        self.brood("weights", f"run/states/{before}", "--output", "before.safetensors")
-        facts = self.header("before.safetensors")["__metadata__"]
-        self.assertEqual((facts["state"], facts["name"], facts.get("age")), (before, "tiny", None))
+        name = os.path.basename(self.state)
+        self.brood("weights", f"run/states/{name}", "--output", "same.safetensors")
+        facts = self.header("same.safetensors")["__metadata__"]
+        self.assertEqual((facts["state"], facts["name"]), (name, "tiny"))
         shutil.copy(self.state, self.path("alone.safetensors"))
         self.brood("weights", "alone.safetensors", "-o", "again.safetensors")
         self.assertEqual(self.header("again.safetensors")["__metadata__"]["state"], "alone.safetensors")
@@ -497,7 +444,7 @@ class States(Case):
         self.assertFalse(os.path.exists(self.path("bad.safetensors")))
 
 
-class Grids(Case):
+class Grids(TinyCase):
     def test_options(self):
         self.run_tiny(rounds="2")
 
@@ -549,7 +496,7 @@ class Grids(Case):
             self.assertLess(distance(made, near), 1.02 * least + 1000)
 
     def test_classes(self):
-        self.brood("run", self.write("classes.lua", CLASSES), "run")
+        self.brood("run", self.write("classes.lua", CLASSES), "--out", "run")
         self.assertTrue(os.path.exists(self.path("run", "classes.png")))
         usual = png(self.path("run", "samples", "00001.png"))
         self.assertEqual(usual[:2], (10 * 66 + 2, 7 * 66 + 2))

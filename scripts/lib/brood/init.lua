@@ -9,7 +9,7 @@ local brood = {
 }
 
 -- Modules that are loaded when they are first used: brood.nn is require "brood.nn".
-local MODULES = { "nn", "context", "loss", "optim", "schedule", "augment", "data", "metric" }
+local MODULES = { "nn", "context", "loss", "optim", "schedule", "augment", "data", "metric", "pbt" }
 
 return setmetatable(brood, {
     __index = function(_, name)

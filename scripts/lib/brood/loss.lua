@@ -267,7 +267,7 @@ function Loss:__tostring()
     for _, name in ipairs(check.names(self.given)) do
         words[#words + 1] = ("%s = %s"):format(name, self.given[name])
     end
-    return ("loss.%s { %s }"):format(self.kind, table.concat(words, ", "))
+    return ("loss.%s {%s}"):format(self.kind, #words > 0 and " " .. table.concat(words, ", ") .. " " or "")
 end
 
 -- ---- constructors ---------------------------------------------------------------------------------------------------

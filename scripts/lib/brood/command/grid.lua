@@ -45,13 +45,12 @@ return command.main(function(options, directory)
         count = command.whole(options, "count", 1, COUNT_LIMIT), raw = options.raw or nil,
         seed = command.whole(options, "seed", 0, math.maxinteger),
     }
+    local slot = command.whole(options, "member", 0, 4095)
     local run = folder.open(directory)
-    local experiment = run:load_script()
-    local member = experiment:member(experiment.seed, 0)
-    check_possible(kind, experiment)
+    check_possible(kind, run:load_script())
+    local experiment, member = run:revive(slot)
     local path = options.output or run:path(FILES[kind])
     command.try(function()
-        member:load(run:state_path())
         chosen.class = options.class and pictures.class(experiment, options.class)
         DRAW[kind](path, experiment, member, chosen)
     end)

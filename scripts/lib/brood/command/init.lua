@@ -36,7 +36,12 @@ function command.main(f)
         local words, options, first = table.pack(...), {}, 1
         while words[first] ~= "--" do
             local name, value = words[first]:match "^%-%-([^=]*)=(.*)$"
-            options[name or words[first]:sub(3)] = value or true
+            if name == "set" then -- may be given again and again
+                options.set = options.set or {}
+                table.insert(options.set, value)
+            else
+                options[name or words[first]:sub(3)] = value or true
+            end
             first = first + 1
         end
         return f(options, table.unpack(words, first + 1, words.n))
@@ -70,16 +75,31 @@ function command.look_beside(path)
     if folder and files.kind(folder) then package.path = ("%s/?.lua;%s/?/init.lua"):format(folder, folder) end
 end
 
--- The experiment that a script file returns.
-function command.load(path)
+-- What --set asks for: { { name, text }, ... }, as experiments take it.
+function command.settings(options)
+    local settings = {}
+    for i, setting in ipairs(options.set or {}) do
+        local name, text = setting:match "^([%w_.]+)=(.*)$"
+        if not name then command.misuse("--set: NAME=VALUE expected, as in --set population=4, got '%s'", setting) end
+        settings[i] = { name, text }
+    end
+    return settings
+end
+
+-- The experiment that a script file returns. `overrides` are settings; `original` is where the script stood, if it is a
+-- copy: programs run there.
+function command.load(path, overrides, original)
     local text = command.read(path)
-    local chunk, message = load(text:gsub("^#[^\n]*", ""), "@" .. path)
+    local chunk, message = load(text:gsub("^#[^\n]*", ""), "@" .. (original or path))
     if not chunk then command.fail("%s", message) end
+    experiment.overrides = overrides
     local returned = chunk()
+    experiment.overrides = nil
     if not experiment.is(returned) then
         command.fail("%s: the script must return brood.experiment { ... }, it returned %s", path,
             returned == nil and "nothing" or "a " .. type(returned))
     end
+    returned.folder = (original or path):match "^(.*)/[^/]*$" or "."
     return returned
 end
 

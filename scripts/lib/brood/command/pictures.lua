@@ -9,6 +9,7 @@ local SHOWN = 64      -- images in a grid
 local POINTS = 1000   -- points in a plot
 local STEPS = 10      -- images in a strip of an interpolation
 local STRIPS = 8
+local ROW = 16        -- images of each member
 local PAIRS = 32      -- of an image and its neighbor
 local CLASS_LIMIT = 20 -- rows of a class sheet
 
@@ -66,6 +67,18 @@ end
 function pictures.reals(path, experiment)
     if experiment:makes() ~= "images" or not experiment.data then return end
     image.grid(path, (experiment.data:samples(1, math.min(SHOWN, experiment.data:count()))))
+end
+
+-- A row of images for each of several members, of the same latent vectors; black where one is false.
+function pictures.members(path, experiment, members)
+    if experiment:makes() ~= "images" then return end
+    local rows, shape = {}, nil
+    for i, member in ipairs(members) do
+        rows[i] = member and pictures.sample(experiment, member, { count = ROW })
+        shape = shape or rows[i] and rows[i]:shape()
+    end
+    for i = 1, #members do rows[i] = rows[i] or graph.value(shape, -1) end
+    image.grid(path, image.join(rows), { columns = ROW })
 end
 
 -- ---- from one latent vector to another ---------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
--- brood resume RUN: goes on with a run of `brood run`, as if it had never stopped.
+-- brood resume RUN: goes on with a run, as if it had never stopped.
 local command = require "brood.command"
 local files = require "brood.files"
 local folder = require "brood.command.folder"
@@ -14,7 +14,7 @@ end
 
 -- The script, where it was when the run began, must still be the run's own copy. If it is gone, the copy does.
 local function check_script(run)
-    local script = run.facts.script
+    local script = run:fact "script"
     if not script or files.kind(script) ~= "file" then return end
     local now, before = command.read(script), command.read(run:path "script.lua")
     if now == before then return end
@@ -30,14 +30,7 @@ return command.main(function(options, directory)
     local more = command.whole(options, "rounds", 1, ROUND_LIMIT)
     local run = folder.open(directory)
     check_script(run)
-    local rounds = more and run.round + more or run.rounds
-    if run.round >= rounds then
-        command.fail("%s: all its %d rounds are done: --rounds N trains for N rounds more", directory, run.round)
-    end
-    local experiment = run:load_script()
-    local member = experiment:member(experiment.seed, 0)
-    command.try(member.load, member, run:state_path(), run.steps)
-    local log = train.log_to(run:path "log.txt")
-    log("resumed after round %d, at step %d", run.round, member:age())
-    train.go(experiment, member, run, rounds, log)
+    train.resume(run, run:load_script(), {
+        more = more, whole = options.whole or nil, drift = options["accept-drift"] or nil, workers = train.workers(options),
+    })
 end)

@@ -1,28 +1,52 @@
--- brood run SCRIPT [DIRECTORY]: trains one member of the experiment, round by round, and keeps in the directory what
--- command/folder.lua tells.
+-- brood run SCRIPT: trains the experiment's population, round by round, in a new directory (command/folder.lua).
 local command = require "brood.command"
 local folder = require "brood.command.folder"
 local train = require "brood.command.train"
 
-local ROUND_LIMIT = 1000000
+local SEED_LIMIT, STEP_LIMIT, ROUND_LIMIT = math.maxinteger, 1 << 53, 1000000
 
-return command.main(function(options, path, given)
-    local rounds = command.whole(options, "rounds", 1, ROUND_LIMIT)
-    local experiment = command.load(path)
-    rounds = rounds or experiment.rounds
+-- The options that are fields of the experiment, as --set has them.
+local function overrides_of(options)
+    local overrides = command.settings(options)
+    local function set(name, low, high)
+        local number = command.whole(options, name, low, high)
+        if number then overrides[#overrides + 1] = { name, ("%d"):format(number) } end
+    end
+    set("seed", 0, SEED_LIMIT)
+    set("steps", 1, STEP_LIMIT)
+    set("rounds", 1, ROUND_LIMIT)
+    if options.control then overrides[#overrides + 1] = { "control", options.control } end
+    if options.steps and not options.rounds then overrides[#overrides + 1] = { "rounds", ("%d"):format(ROUND_LIMIT) } end
+    return overrides
+end
+
+local function run(options, path, overrides, directory)
+    local experiment = command.load(path, overrides)
     local from = options.from or experiment.from
-    from = from and folder.state_of(from)
-    local member = experiment:member(experiment.seed, 0)
-    if from then command.try(member.load, member, from) end
-    local run = folder.new(given, experiment.name, path, {
-        { "name", experiment.name }, { "seed", experiment.seed }, { "latent", experiment.latent },
-        { "data", experiment.data and tostring(experiment.data) }, { "from", from },
+    local source = from and folder.source(from) or {}
+    train.prepare(experiment)
+    local run_folder = folder.new(directory, experiment.name, path)
+    return train.begin(run_folder, experiment, {
+        script = path, overrides = overrides, source = source, workers = train.workers(options),
     })
-    local log = train.log_to(run:path "log.txt")
-    log("%s", experiment:describe())
-    train.tell_classes(log, experiment.data)
-    log("run: %s", run.directory)
-    if from then log("from: %s, at step %d", from, member:age()) end
-    train.begin(experiment, member, run, rounds)
-    train.go(experiment, member, run, rounds, log)
+end
+
+-- The same with seeds one after the other, for comparisons: directories DIR-1, DIR-2, ...
+local function run_seeds(options, path, overrides, count)
+    local first = command.load(path, overrides).seed
+    for seed = first, first + count - 1 do
+        local own = table.move(overrides, 1, #overrides, 1, {})
+        own[#own + 1] = { "seed", ("%d"):format(seed) }
+        run(options, path, own, options.out and ("%s-%d"):format(options.out, seed))
+    end
+end
+
+return command.main(function(options, path)
+    local overrides = overrides_of(options)
+    local seeds = command.whole(options, "seeds", 1, 1000)
+    if seeds then
+        run_seeds(options, path, overrides, seeds)
+    else
+        run(options, path, overrides, options.out)
+    end
 end)

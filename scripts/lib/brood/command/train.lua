@@ -1,155 +1,124 @@
--- Trains a member round by round: what `brood run` and `brood resume` share.
+-- Trains a run's population to its end: what `brood run`, `brood resume` and `brood replay` share.
+local cache = require "brood.metric.cache"
 local command = require "brood.command"
 local files = require "brood.files"
-local image = require "brood.image"
 local pictures = require "brood.command.pictures"
+local population = require "brood.population"
+local watch = require "brood.show.watch"
 
 local train = {}
 
 local INTERRUPTED = 130 -- exit code
+local WORKER_LIMIT = 256
 
--- ---- what is said ----------------------------------------------------------------------------------------------------
-
--- Says it on the terminal and in the log.
-function train.log_to(path)
-    local file = command.try(function() return assert(io.open(path, "a")) end)
-    return function(format, ...)
-        local line = format:format(...)
-        print(line)
-        io.stdout:flush()
-        local fine, message = file:write(line, "\n")
-        if fine then fine, message = file:flush() end
-        if not fine then command.fail("%s: cannot be written: %s", path, message) end
-    end
+-- How many threads: as many as there are cores, unless --workers says.
+function train.workers(options)
+    return command.whole(options, "workers", 1, WORKER_LIMIT, math.min(files.cores(), WORKER_LIMIT))
 end
 
--- Samples of each class, and a warning if some are rare.
-function train.tell_classes(log, data)
-    if not data then return end
-    local counts, lopsided, endless = data:histogram()
-    local names, words = data:classes(), {}
-    if #names == 0 or endless or #names > 20 and not lopsided then return end
-    for i = 1, math.min(#names, 20) do words[i] = ("%s %d"):format(names[i], counts[i]) end
-    log("classes: %s%s", table.concat(words, ", "), #names > 20 and ", ..." or "")
-    if lopsided then
-        log "warning: some classes have three times as many samples as others, or more: rare ones are learned badly"
-    end
+-- f(), while the run goes on: whatever goes wrong, what was kept before stays.
+local function guarded(folder, log, f)
+    local fine, result = pcall(f)
+    if fine then return result end
+    log("stopped: %s", tostring(result))
+    command.fail("%s: %s\nall rounds that were finished are kept: `brood resume %s` goes on from there", folder.directory,
+        tostring(result), folder.directory)
 end
 
--- ---- the table of signals --------------------------------------------------------------------------------------------
-
-local FIRST = { loss = 1, accuracy = 2, on_real = 3, on_fake = 4, norm = 9 } -- the others between
-
--- The players' signals in the order of columns: D's, then G's.
-local function sorted(signals)
-    local names = {}
-    for name in pairs(signals) do names[#names + 1] = name end
-    local function rank(name)
-        local player, signal = name:match "^(.-)%.(.*)$"
-        return ("%s %d %s"):format(player, FIRST[signal] or 5, signal)
-    end
-    table.sort(names, function(a, b) return rank(a) < rank(b) end)
-    return names
-end
-
--- Seven characters or less, as long as the number is not odd.
-local function number_text(value)
-    if value ~= value then return "-" end -- nothing made it in this round
-    local size = math.abs(value)
-    if size ~= 0 and size < 1e-3 or size >= 1e5 then return ("%.0e"):format(value) end
-    return (size < 10 and "%.4f" or size < 1000 and "%.2f" or "%.0f"):format(value)
-end
-
-local function width_of(name) return math.max(7, #name) + 2 end
-
--- Two lines above the table: the players, and their signals.
-local function heading(names)
-    local players, words, last = { (" "):rep(14) }, { (" %5s%8s"):format("round", "step") }, nil
-    for _, name in ipairs(names) do
-        local player, signal = name:match "^(.-)%.(.*)$"
-        local width = width_of(signal)
-        players[#players + 1] = ("%" .. width .. "s"):format(player ~= last and player or "")
-        words[#words + 1] = ("%" .. width .. "s"):format(signal)
-        last = player
-    end
-    words[#words + 1] = ("%9s%9s"):format("spread", "ms/step")
-    return (table.concat(players):gsub(" +$", "")), table.concat(words)
-end
-
-local function row(names, signals, round, age, spread, seconds)
-    local words = { (" %5d%8d"):format(round, age) }
-    for _, name in ipairs(names) do
-        words[#words + 1] = ("%" .. width_of(name:match "%.(.*)$") .. "s"):format(number_text(signals[name]))
-    end
-    return table.concat(words) .. ("%9s%9.1f"):format(spread and number_text(spread) or "-", seconds * 1e3)
-end
-
--- ---- rounds ----------------------------------------------------------------------------------------------------------
-
--- What the generator makes after a round: drawn, and how far it spreads.
-local function show(run, experiment, member, round)
-    if experiment:makes() == "numbers" then return nil end
-    local name = run:path(("samples/%05d"):format(round))
-    local made = pictures.sample(experiment, member, {})
-    pictures.draw(name .. ".png", experiment, made, {})
-    pictures.draw(name .. "-raw.png", experiment, pictures.sample(experiment, member, { raw = true }), {})
-    return image.spread(made)
-end
-
--- What takes longer, or tells little before the end.
-local function show_last(run, experiment, member)
-    if experiment:makes() ~= "images" then return end
-    pictures.interpolation(run:path "interpolation.png", experiment, member, {})
-    if experiment.conditional then pictures.classes(run:path "classes.png", experiment, member, {}) end
-    if experiment.data then pictures.neighbors(run:path "neighbours.png", experiment, member, {}) end
-end
-
-local function give_up(log, run, what)
-    log("stopped: %s", what)
-    command.fail("%s: %s. What is kept is the state after round %d, at step %d: %s", run.directory, what, run.round,
-        run.age, run:state_path())
-end
-
--- f(), in a round: whatever goes wrong, what was kept before stays.
-local function guarded(log, run, f)
-    local fine, result, more = pcall(f)
-    if not fine then give_up(log, run, tostring(result)) end
-    return result, more
-end
-
--- A member before its first round.
-function train.begin(experiment, member, run, rounds)
-    command.try(function()
-        pictures.reals(run:path "reals.png", experiment)
-        run:keep(member, run.round or 0, rounds)
-        show(run, experiment, member, 0)
+local function finish(folder, show, log)
+    guarded(folder, log, function()
+        show:last()
+        show:sum_up()
     end)
 end
 
--- Trains from the round after `run.round` to `rounds`.
-function train.go(experiment, member, run, rounds, log)
-    local names
+local function go(folder, experiment, run, show, log)
     files.watch_interrupt()
-    for round = run.round + 1, rounds do
-        local start = files.seconds()
-        local signals, failure = guarded(log, run, function() return member:train(experiment.interval) end)
-        local seconds = (files.seconds() - start) / experiment.interval
-        if not signals then give_up(log, run, "training has failed in round " .. round .. ": " .. failure) end
-        guarded(log, run, function() run:keep(member, round, rounds) end)
-        local spread = guarded(log, run, function() return show(run, experiment, member, round) end)
-        if not names then
-            names = sorted(signals)
-            local players, words = heading(names)
-            log("%s\n%s", players, words)
-        end
-        log("%s", row(names, signals, round, member:age(), spread, seconds))
-        if files.interrupted() and round < rounds then
-            log("interrupted after round %d of %d: `brood resume %s` goes on", round, rounds, run.directory)
-            os.exit(INTERRUPTED, true)
-        end
+    show:open(run)
+    local ended = guarded(folder, log, function() return run:go(nil, files.interrupted) end)
+    show:close()
+    if ended == "interrupted" then
+        log("interrupted after round %d: `brood resume %s` goes on", run.round, folder.directory)
+        run:close()
+        os.exit(INTERRUPTED, true)
     end
-    guarded(log, run, function() show_last(run, experiment, member) end)
-    log("done: the pictures are in %s", run.directory)
+    run:close()
+    finish(folder, show, log)
+end
+
+-- A round is finished before Ctrl-C ends a run; where there are no rounds, it ends at once.
+local function population_options(folder, show, options)
+    return {
+        directory = folder.directory, workers = options.workers,
+        interrupted = show.experiment.mode == "asynchronous" and files.interrupted or nil,
+        progress = function(...) show:moment(...) end,
+    }
+end
+
+-- Those that score the run, by hash, so that it can be resumed and its scores be taken again wherever it lies.
+local function keep_classifiers(folder, run)
+    local hashes = {}
+    for _, one in ipairs(run.scores or {}) do hashes[#hashes + 1] = one.classifier or nil end
+    if #hashes > 0 then cache.keep(hashes, folder:path "classifiers") end
+end
+
+-- What may take long, or go wrong, before there is a run: networks are built, classifiers trained.
+function train.prepare(experiment)
+    if not experiment.members then experiment:build() end
+    experiment:scoring(experiment.seed)
+end
+
+-- A new run in a new directory. options: script (its path), overrides, source (folder.source), workers, replays.
+function train.begin(folder, experiment, options)
+    local log = watch.log(folder:path "log.txt")
+    log("%s", experiment:describe())
+    watch.tell_classes(log, experiment.data)
+    log("run: %s", folder.directory)
+    local show = watch.new(folder, experiment, log)
+    local chosen = population_options(folder, show, options)
+    chosen.from, chosen.from_round, chosen.start = options.source.run, options.source.round, options.source.state
+    chosen.facts = {
+        { name = "script", value = files.absolute(options.script) or options.script, aside = true },
+        { name = "machine", value = files.machine(), aside = true },
+    }
+    local from = options.source.run or options.source.state
+    if from then table.insert(chosen.facts, { name = "from", value = from, aside = true }) end
+    if options.replays then table.insert(chosen.facts, { name = "replays", value = options.replays, aside = true }) end
+    local fine, run = pcall(population.new, experiment, chosen)
+    if not fine then
+        folder:discard()
+        command.fail("%s", run)
+    end
+    command.try(function()
+        keep_classifiers(folder, run)
+        if not experiment.members then pictures.reals(folder:path "reals.png", experiment) end
+        show:draw(run, 0)
+    end)
+    go(folder, experiment, run, show, log)
+end
+
+-- The same machine gives the same bits; another one may not.
+local function check_machine(folder, drift)
+    local before, now = folder:fact "machine", files.machine()
+    if drift or not before or before == now then return end
+    command.fail("%s: it was begun on another kind of machine, where the same steps give other bits:\n  was: %s\n  is:  %s\n"
+        .. "resume it there, or accept that it drifts with --accept-drift", folder.directory, before, now)
+end
+
+-- Goes on. options: more (rounds), whole, drift, workers.
+function train.resume(folder, experiment, options)
+    check_machine(folder, options.drift)
+    local log = watch.log(folder:path "log.txt")
+    local show = watch.new(folder, experiment, log)
+    local chosen = population_options(folder, show, options)
+    chosen.resume, chosen.whole = true, options.whole
+    local run = command.try(population.new, experiment, chosen)
+    if options.more then run:extend(options.more) end
+    if run.stopped or run.round >= run.rounds then
+        command.fail("%s: all its %d rounds are done: --rounds N trains for N rounds more", folder.directory, run.round)
+    end
+    log("resumed after round %d of %d", run.round, run.rounds)
+    go(folder, experiment, run, show, log)
 end
 
 return train

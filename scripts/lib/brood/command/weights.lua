@@ -3,20 +3,19 @@ local command = require "brood.command"
 local folder = require "brood.command.folder"
 local model = require "brood.model"
 
-local function facts_of(state)
+local function facts_of(state, run, member)
     local facts = { { "state", state:match "[^/]*$" } }
-    local run = folder.run_of(state)
-    if not run then return facts end
+    if member then facts[2] = { "age", ("%d"):format(member.age) } end
     for _, name in ipairs { "name", "data", "latent", "seed" } do
-        if run.facts[name] then facts[#facts + 1] = { name, run.facts[name] } end
+        local value = run and run:fact(name)
+        if value then facts[#facts + 1] = { name, value } end
     end
-    if run.state == facts[1][2] then facts[#facts + 1] = { "age", ("%d"):format(run.age) } end
     return facts
 end
 
 return command.main(function(options, given)
     local path = options.output or command.misuse "weights: -o FILE is missing, the file to write"
-    local state = folder.state_of(given)
-    command.try(model.export, state, "G", path, facts_of(state))
+    local state, run, member = folder.state_of(given, command.whole(options, "member", 0, 4095))
+    command.try(model.export, state, "G", path, facts_of(state, run, member))
     print(path)
 end)

@@ -1,10 +1,13 @@
 -- Where classifiers are kept between runs: classifier-HASH.safetensors in $XDG_CACHE_HOME/brood or ~/.cache/brood. The
 -- file is a state file with one text in it, lines of a name and numbers. What cannot be read is trained again; what
--- cannot be written is not kept; both are said.
+-- cannot be written is not kept; both are said. Runs keep those that scored them, and look there first.
 local core = require "brood.metric.core"
 local files = require "brood.files"
 
 local cache = {}
+
+local places = {} -- folders of runs
+local in_use = setmetatable({}, { __mode = "v" }) -- by hash
 
 -- The folder, made if need be; nil and the reason when there can be none.
 local function folder()
@@ -64,11 +67,23 @@ local function exists(path)
     return file ~= nil
 end
 
+-- From now on this folder is looked into first.
+function cache.look_in(directory) table.insert(places, 1, directory) end
+
+-- Where the classifier is kept, or nil.
+local function find(self)
+    for _, directory in ipairs(places) do
+        if exists(path_of(self, directory)) then return path_of(self, directory) end
+    end
+    local directory = folder()
+    return directory and exists(path_of(self, directory)) and path_of(self, directory) or nil
+end
+
 -- Fills the classifier from the cache. False when it is not there, or is damaged.
 function cache.load(self)
-    local directory = folder()
-    local path = directory and path_of(self, directory)
-    if not path or not exists(path) then return false end
+    in_use[self.hash] = self
+    local path = find(self)
+    if not path then return false end
     local text, message = core.load(self.looker, path)
     self.facts = text and read_facts(self, text)
     if not self.facts then
@@ -83,6 +98,18 @@ function cache.save(self)
     local saved = false
     if directory then saved, message = core.save(self.looker, path_of(self, directory), write_facts(self)) end
     if not saved then self.say(("the classifier cannot be kept for the next time: %s"):format(message)) end
+end
+
+-- Writes the classifiers of these hashes that are in use into a folder, which is made.
+function cache.keep(hashes, directory)
+    files.make_folder(directory)
+    for _, hash in ipairs(hashes) do
+        local self = in_use[hash]
+        if self and not exists(path_of(self, directory)) then
+            local saved, message = core.save(self.looker, path_of(self, directory), write_facts(self))
+            if not saved then error(message, 0) end
+        end
+    end
 end
 
 return cache

@@ -42,6 +42,9 @@ local function provide_classifiers(scores, experiment)
     return known
 end
 
+-- For those who make several scorers of an experiment: trains all that they need at once.
+function scorer.provide_classifiers(scores, experiment) provide_classifiers(scores, experiment) end
+
 -- The score's classifier; false for points. Refuses what cannot be.
 local function classifier_for(one, experiment, known)
     local points = has_points(experiment.data)

@@ -1,87 +1,12 @@
--- brood.experiment { ... }: what a script returns. It checks the fields, builds the players' programs once, and
--- makes members that train. Nothing here runs while they do.
+-- The model of an experiment: its players' programs, put together.
 --
 -- Training programs: the discriminator's update (twice where its penalty is lazy, with and without) and the
 -- generator's; and one that samples. Each is a graph of its own; equal names are equal parameters.
-local brood = require "brood"
 local check = require "brood.check"
 local context = require "brood.context"
-local data = require "brood.data"
 local graph = require "brood.graph"
-local init = require "brood.nn.initializer"
 local model = require "brood.model"
-local schedule = require "brood.schedule"
 local script = require "brood.script"
-
-local Experiment = {}
-Experiment.__index = Experiment
-Experiment.__name = "brood.Experiment"
-
--- ---- fields --------------------------------------------------------------------------------------------------------
-
-local function is_a(class)
-    return function(value) return getmetatable(value) == class end
-end
-
-local function is_callable(value)
-    if type(value) == "function" then return true end
-    local meta = getmetatable(value)
-    return type(value) == "table" and (meta == "brood.Loss" or type(meta) == "table" and meta.__call ~= nil)
-end
-
-local function is_optimizer(value)
-    return type(value) == "table" and type(value.kind) == "string"
-end
-
-local FUNCTION = { "function", is = is_callable, required = true }
-local OPTIMIZER = { "optimizer, such as optim.adam {},", is = is_optimizer }
-local WHOLE = { "number", integer = true, min = 1 }
-
-local FIELDS = {
-    name = { "string", required = true },
-    data = { "data set, such as data.digits {},", is = is_a "brood.Dataset" }, -- none: the loss makes up what is real
-    latent = { "number", integer = true, min = 1, default = 64 },
-    batch = { "number", integer = true, min = 1, default = 64 },
-    generator = FUNCTION,     -- function(h) returns a layer: latent vectors (n, latent) → images
-    discriminator = FUNCTION, -- function(h) returns a layer: images → a number each
-    loss = FUNCTION,
-    augment = { "function", is = is_callable }, -- of what the discriminator sees: brood.augment {}
-    g_optimizer = OPTIMIZER,
-    d_optimizer = OPTIMIZER,
-    d_steps = schedule.number(1),
-    update = { "string", choices = { "alternating", "simultaneous" }, default = "alternating" },
-    fake = { "string", choices = { "fresh", "reuse" }, default = "fresh" },
-    conditional = { "boolean" },                     -- labels go to both networks
-    ema = schedule.number(0, 1),                     -- decay of the averaged generator, 0.999
-    ema_warmup = { "number", min = 0, default = 10 },
-    hyper = { "table" },                             -- { name = number }
-    rounds = { "number", integer = true, min = 1, default = 20 },
-    interval = { "number", integer = true, min = 1, default = 100 },
-    seed = { "number", integer = true, min = 0, default = 1 },
-    from = { "string" }, -- start with the state of this run, or with this state file, of the same networks
-}
-
-local function check_hypers(hyper)
-    for _, name in ipairs(check.names(hyper)) do
-        check.value(("experiment: hyper.%s"):format(name), hyper[name], { "number" })
-    end
-end
-
-local experiment = {}
-
-function experiment.new(given)
-    local self = check.fields("experiment", given, FIELDS)
-    local adam = { kind = "adam", lr = 2e-4, beta1 = 0.5 }
-    self.g_optimizer, self.d_optimizer = self.g_optimizer or adam, self.d_optimizer or adam
-    self.d_steps, self.ema, self.hyper = self.d_steps or 1, self.ema or 0.999, self.hyper or {}
-    check_hypers(self.hyper)
-    self.line = script.line()
-    self.classes = self.data and #self.data:classes() or 0
-    if self.conditional and self.classes == 0 then
-        script.fail "experiment: conditional: the data set has no labels"
-    end
-    return setmetatable(self, Experiment)
-end
 
 -- ---- one program being built -----------------------------------------------------------------------------------------
 
@@ -196,7 +121,7 @@ local function sampler(self)
     local z = shop.graph:input("z", { self.batch, self.latent })
     local labels = self.conditional and shop.graph:input("labels", { self.batch }) or nil
     local images = generate(self, shop, z, labels)
-    self.made = #images:shape()
+    rawset(self, "made", #images:shape())
     return { graph = shop.graph, outputs = { { "images", images } } }
 end
 
@@ -215,7 +140,12 @@ local function check_used(self, players)
         look(spec.clip)
     end
     look(self.ema)
+    for name in pairs(self.read) do used[name] = true end
     for _, name in ipairs(check.names(used)) do
+        if self.space[name] and self.space[name].structural and not self.read[name] then
+            script.fail(("experiment (%s): hyper.%s is structural: only generator(h) and discriminator(h) see it, as h.%s")
+                :format(self.line, name, name))
+        end
         if self.hyper[name] == nil then
             script.fail(("experiment (%s): hyperparameter '%s' is used, but not in hyper%s"):format(self.line, name,
                 check.hint(name, check.names(self.hyper))))
@@ -229,72 +159,16 @@ local function check_used(self, players)
     end
 end
 
--- Builds everything; once.
-function Experiment:build()
-    if self.model then return self.model end
-    self.registry = context.registry()
-    self.networks = { G = self.generator(self.hyper), D = self.discriminator(self.hyper) }
-    local players = { player(self, "D", self.d_optimizer, self.d_steps), player(self, "G", self.g_optimizer, 1) }
-    local sampling = sampler(self)
-    check_used(self, players)
-    self.model = model.new {
-        data = self.data, batch = self.batch, players = players, sampler = sampling,
-        simultaneous = self.update == "simultaneous", reuse = self.fake == "reuse",
-        average = "G", average_decay = self.ema, average_warmup = self.ema_warmup,
-        hypers = check.names(self.hyper), numbers = self.registry.schedules or {},
+-- The model of a shape (shape.lua): the experiment with networks and a registry. `hypers` are the names of what the
+-- programs may read.
+return function(shape, hypers)
+    local players = { player(shape, "D", shape.d_optimizer, shape.d_steps), player(shape, "G", shape.g_optimizer, 1) }
+    local sampling = sampler(shape)
+    check_used(shape, players)
+    return model.new {
+        data = shape.data, batch = shape.batch, players = players, sampler = sampling,
+        simultaneous = shape.update == "simultaneous", reuse = shape.fake == "reuse",
+        average = "G", average_decay = shape.ema, average_warmup = shape.ema_warmup,
+        hypers = hypers, numbers = shape.registry.schedules or {},
     }
-    return self.model
 end
-
--- A new member of the population: its own initial weights, its own random streams.
-function Experiment:member(seed, slot)
-    self:build()
-    local initial = {}
-    local own = seed * 1000003 + slot
-    for _, list in ipairs { self.registry.parameters, self.registry.variables } do
-        for _, declared in ipairs(list) do initial[declared.name] = init.value(declared, own) end
-    end
-    local member = self.model:member(seed, slot, initial)
-    member:set_hypers(self.hyper)
-    return member
-end
-
--- "images", "points" (of the plane) or "numbers": what the generator makes.
-function Experiment:makes()
-    self:build()
-    if self.data then
-        local height, width = table.unpack(self.data:shape())
-        return height == 1 and width == 1 and "points" or "images"
-    end
-    return self.made == 4 and "images" or "numbers"
-end
-
--- ---- what people look at -------------------------------------------------------------------------------------------------
-
--- A network as text: of a plain function there is only the place to show.
-local function network_text(network)
-    if type(network) ~= "function" then return tostring(network) end
-    local place = debug.getinfo(network, "S")
-    return ("the function in %s:%d"):format(place.short_src, place.linedefined)
-end
-
--- The networks with their shapes and counts, the data, and what a member takes in memory.
-function Experiment:describe()
-    self:build()
-    local stats = self.model:stats()
-    return table.concat({
-        ("experiment '%s'"):format(self.name),
-        ("data: %s"):format(self.data and tostring(self.data) or "none"),
-        "", "generator", network_text(self.networks.G),
-        "", "discriminator", network_text(self.networks.D),
-        "", ("memory: %.1f MB a member, %.1f MB a worker; %.2f GFLOP a step of one update each"):format(
-            stats.state_bytes * 1e-6, stats.workspace_bytes * 1e-6, stats.flops * 1e-9),
-    }, "\n")
-end
-
-Experiment.__tostring = Experiment.describe
-
-experiment.new = check.constructor(experiment.new)
-experiment.is = function(value) return getmetatable(value) == Experiment end
-
-return experiment

@@ -1,0 +1,16 @@
+-- brood lineage RUN [--member N] [--all]: who descends from whom, or where one member comes from.
+local command = require "brood.command"
+local forest = require "brood.show.forest"
+local history = require "brood.show.history"
+
+local MOST = 1000000 -- slots
+
+return command.main(function(options, directory)
+    local slot = command.whole(options, "member", 0, MOST)
+    local run = command.try(history.read, directory)
+    if run.rounds == 0 then command.fail("%s: no round has been done in it yet", directory) end
+    local node = slot and history.last_of(run, slot)
+    if slot and not node then command.fail("%s: there is no member %d in it", directory, slot) end
+    local lines = node and forest.lineage_lines(run, node) or forest.lines(run, options.all)
+    print(table.concat(lines, "\n"))
+end)

@@ -1,0 +1,160 @@
+-- The fields of an experiment: what they may be, and what must go together.
+local check = require "brood.check"
+local members = require "brood.member"
+local pbt = require "brood.pbt"
+local schedule = require "brood.schedule"
+local script = require "brood.script"
+
+local fields = {}
+
+local function is_a(class)
+    return function(value) return getmetatable(value) == class end
+end
+
+local function is_callable(value)
+    if type(value) == "function" then return true end
+    local meta = getmetatable(value)
+    return type(value) == "table" and (meta == "brood.Loss" or type(meta) == "table" and meta.__call ~= nil)
+end
+
+local function is_optimizer(value)
+    return type(value) == "table" and type(value.kind) == "string"
+end
+
+local FUNCTION = { "function", is = is_callable }
+local OPTIMIZER = { "optimizer, such as optim.adam {},", is = is_optimizer }
+
+local function rule(name, example)
+    return { ("rule such as %s {}, or a function,"):format(example), is = function(value)
+        return type(value) == "function" or pbt.is_rule(value) == name
+    end }
+end
+
+-- Scores know what they are called by; those of members that are no GANs are the members' own.
+local function is_score(value) return type(value) == "table" and type(value.better) == "string" end
+
+local function is_list_of(is)
+    return function(value)
+        if type(value) ~= "table" or getmetatable(value) ~= nil then return false end
+        for _, element in ipairs(value) do
+            if not is(element) then return false end
+        end
+        return true
+    end
+end
+
+local function is_table(value) return type(value) == "table" end
+
+local CONTROLS = { "off", "random-search", "random-fitness", "weights-only", "hypers-only", "no-explore", "explore-only" }
+
+local FIELDS = {
+    name = { "string", required = true },
+    data = { "data set, such as data.digits {},", is = is_a "brood.Dataset" }, -- none: the loss makes up what is real
+    latent = { "number", integer = true, min = 1, default = 64 },
+    batch = { "number", integer = true, min = 1, default = 64 },
+    generator = FUNCTION,     -- function(h) returns a layer: latent vectors (n, latent) → images
+    discriminator = FUNCTION, -- function(h) returns a layer: images → a number each
+    loss = FUNCTION,
+    members = { "member, such as pbt.member {} or pbt.program {},", is = members.is }, -- in the place of those three
+    augment = { "function", is = is_callable }, -- of what the discriminator sees: brood.augment {}
+    g_optimizer = OPTIMIZER,
+    d_optimizer = OPTIMIZER,
+    d_steps = schedule.number(1),
+    update = { "string", choices = { "alternating", "simultaneous" }, default = "alternating" },
+    fake = { "string", choices = { "fresh", "reuse" }, default = "fresh" },
+    conditional = { "boolean" },                     -- labels go to both networks
+    ema = schedule.number(0, 1),                     -- decay of the averaged generator, 0.999
+    ema_warmup = { "number", min = 0, default = 10 },
+    hyper = { "table" }, -- { name = number, or pbt.uniform(low, high) and the like }
+    -- the population
+    population = { "number", integer = true, min = 1, max = 4096, default = 1 },
+    rounds = { "number", integer = true, min = 1, default = 20 },
+    interval = { "number", integer = true, min = 1, default = 100 }, -- steps in a round
+    steps = { "number", integer = true, min = 1 },   -- of each member, at most: the last round may be shorter
+    select = { "score, such as metric.classifier_score {},", is = is_score },     -- what exploit compares
+    report = { "list of scores, such as { metric.frechet {} },", is = is_list_of(is_score) }, -- what people are told
+    exploit = rule("exploit", "pbt.truncation"),     -- usually pbt.truncation {}, of one member pbt.none {}
+    explore = rule("explore", "pbt.perturb"),        -- usually pbt.perturb {}
+    rules = { "table of functions", is = is_table }, -- that a schedule sets run.exploit or run.explore to
+    schedule = { "function" },                       -- schedule(run), after each round: population.lua tells
+    burn_in = { "number", integer = true, min = 0, default = 0 }, -- steps before the first exploit
+    recombine = { "boolean" },                       -- G and D from a donor each
+    mode = { "string", choices = { "synchronous", "asynchronous" }, default = "synchronous" },
+    control = { "string", choices = CONTROLS, default = "off" },
+    initial = { "list of tables of hyperparameters, one a member,", is = is_list_of(is_table) },
+    replay = { "schedule, as `brood show RUN --schedule` prints it,", is = is_list_of(is_table) },
+    report_best = { "number", integer = true, min = 0, default = 0 }, -- report scores of so many best ones; 0: of all
+    keep_best = { "number", integer = true, min = 1, default = 1 },  -- states of the best scores ever
+    keep_every = { "number", integer = true, min = 0, default = 0 }, -- and those of every n-th round
+    seed = { "number", integer = true, min = 0, default = 1 },
+    from = { "string" }, -- start with the members of this run (RUN or RUN@ROUND), or with this state file
+}
+
+fields.rules = FIELDS
+
+-- ---- what must go together ---------------------------------------------------------------------------------------------
+
+-- Plain numbers are constants.
+function fields.space_of(hyper)
+    local space = {}
+    for _, name in ipairs(check.names(hyper)) do
+        local value = hyper[name]
+        if type(value) == "number" then value = pbt.constant(value) end
+        if not pbt.is_hyper(value) then
+            script.fail(("experiment: hyper.%s: a number, or a range such as pbt.log_uniform(1e-5, 1e-2), expected, got %s")
+                :format(name, check.describe(value)))
+        end
+        space[name] = value
+    end
+    return space
+end
+
+-- What `--set NAME=VALUE` of the command line changes, before anything else is looked at: { { name, text }, ... }.
+function fields.apply_overrides(given, overrides)
+    if not overrides then return given end
+    local changed = {}
+    for key, value in pairs(given) do changed[key] = value end
+    for _, override in ipairs(overrides) do require("brood.override")(changed, override, FIELDS) end
+    return changed
+end
+
+-- A GAN, or a member of another kind.
+function fields.check_kind(self)
+    for _, name in ipairs { "generator", "discriminator", "loss" } do
+        if self.members and self[name] then
+            script.fail(("experiment: %s: there is a member, which is no GAN"):format(name))
+        elseif not self.members then
+            check.value("experiment: " .. name, self[name], { "function", is = is_callable })
+        end
+    end
+end
+
+function fields.check_replay(self)
+    if not self.replay then return end
+    if #self.replay == 0 then script.fail "experiment: replay: the schedule is empty" end
+    if self.mode == "asynchronous" then script.fail "experiment: replay: it is of rounds, and so synchronous" end
+    for i, entry in ipairs(self.replay) do
+        check.value(("experiment: replay[%d].steps"):format(i), entry.steps, { "number", integer = true, min = 1 })
+    end
+    self.population, self.exploit, self.control, self.schedule = 1, pbt.none {}, "off", nil
+end
+
+function fields.check_population(self)
+    fields.check_replay(self)
+    local copies = self.population > 1
+    self.exploit = self.exploit or (copies and pbt.truncation {} or pbt.none {})
+    self.explore = self.explore or pbt.perturb {}
+    local compares = pbt.is_rule(self.exploit) and self.exploit.kind ~= "none" and self.control ~= "random-search"
+    if copies and compares and not self.select and not self.members then
+        script.fail("experiment: select is missing: the score that exploit compares, such as metric.classifier_score {};"
+            .. " with exploit = pbt.none {} members go on without being compared")
+    end
+    for _, name in ipairs { "select", "report" } do
+        if self[name] and self.members then script.fail(("experiment: %s: the member scores itself"):format(name)) end
+    end
+    if (self.select or self.report) and not self.data and not self.members then
+        script.fail "experiment: select, report: there is no data to compare images with"
+    end
+end
+
+return fields

@@ -1,0 +1,84 @@
+-- What an experiment's members are scored by, and what the run store is told of it.
+local check = require "brood.check"
+
+local scoring = {}
+
+-- Report scores of the best members alone have a scorer of their own, which works without Lua.
+local function separate_reports(self)
+    if self.report_best == 0 or not self.select or #self.report == 0 then return false end
+    for _, score in ipairs(self.report) do
+        if score.name == "combine" then return false end
+    end
+    return true
+end
+
+local function new_scoring(self, seed)
+    local metric = require "brood.metric"
+    local apart, seeded = separate_reports(self), setmetatable({ seed = seed }, { __index = self })
+    local scores = { self.select or self.report[1], table.unpack(apart and {} or self.report) }
+    scores[1].role = self.select and "selection" or "report"
+    if apart then metric.provide_classifiers({ scores[1], table.unpack(self.report) }, seeded) end
+    local scorer, finish, told = metric.scorer(scores, seeded)
+    local reporter, _, more
+    if apart then reporter, _, more = metric.scorer(self.report, seeded) end
+    table.move(more or {}, 1, #(more or {}), #told + 1, told)
+    local sign = told[1].better == "lower" and -1 or 1
+    local reports = {}
+    for i = 2, #told do reports[i - 1] = told[i].name end
+    return {
+        scorer = scorer, reporter = reporter, sign = sign, reports = reports, told = told, raw_finish = finish,
+        finish = finish and function(values, deviations)
+            values, deviations = finish(values, deviations)
+            values[1] = sign * values[1]
+            return values, deviations
+        end,
+    }
+end
+
+-- What members are scored by, as a population takes it; `told` says of each score what there is to say. Trains the
+-- classifiers, if they are not kept. nil: the members score themselves, or are not compared.
+function scoring.of(self, seed)
+    if not self.select and #self.report == 0 then return nil end
+    self.scorings[seed] = self.scorings[seed] or new_scoring(self, seed)
+    return self.scorings[seed]
+end
+
+local function exact(number) return number and ("%.17g"):format(number) or nil end
+
+-- What the store is told of a run, apart from what pbt/ tells by itself.
+function scoring.facts(self, by)
+    local facts = {}
+    local function fact(name, value, aside)
+        if value ~= nil then facts[#facts + 1] = { name = name, value = tostring(value), aside = aside } end
+    end
+    fact("name", self.name)
+    fact("kind", self.members and self.members.member or "gan")
+    fact("latent", not self.members and self.latent or nil)
+    fact("batch", not self.members and self.batch or nil)
+    fact("d_steps", not self.members and type(self.d_steps) ~= "table" and self.d_steps or nil) -- or a schedule
+    fact("data", self.data and tostring(self.data) or nil)
+    fact("replay", self.replay and require("brood.plain").encode(self.replay) or nil)
+    local set = {}
+    for i, override in ipairs(self.overrides or {}) do set[i] = override[1] .. "=" .. override[2] end
+    fact("set", #set > 0 and table.concat(set, "\n") or nil, true)
+    local told, named = by and by.told or {}, {}
+    fact("select", told[1] and told[1].name or self.members and "score" or "none")
+    fact("select.better", told[1] and told[1].better or "higher")
+    for _, name in ipairs(check.names(self.space)) do
+        for i, label in ipairs(self.space[name].labels or {}) do fact(("hyper.%s.label.%d"):format(name, i - 1), label) end
+    end
+    for i, one in ipairs(told) do
+        local sign = i == 1 and by.sign or 1
+        local prefix = i == 1 and "" or ("report.%d."):format(i - 1)
+        fact(prefix .. "ceiling", one.ceiling and exact(sign * one.ceiling))
+        fact(prefix .. "ceiling.deviation", exact(one.ceiling_deviation))
+        if i > 1 then fact(prefix .. "better", one.better) end
+        if one.classifier and not named[one.role] then
+            named[one.role] = true
+            fact("classifier." .. one.role, one.classifier)
+        end
+    end
+    return facts
+end
+
+return scoring

@@ -1,0 +1,294 @@
+-- Runs at equal steps. Runs that differ in nothing but the seed are one arm.
+--
+--     local comparison = comparison.of(runs)
+--     arms       { { title =, short =, runs = { ... } }, ... } in the order in which the first of each was given
+--     measures   { { name =, lower =, of = function(node) }, ... }: the scores that all runs have
+--     last       the steps up to which all have come
+--     warnings   texts
+--
+-- What counts at a step is the member with the best selection score so far: what a person would have kept.
+local history = require "brood.show.history"
+
+local comparison = {}
+
+-- Facts that do not make another arm: the seed, how far it went, and what follows from the classifiers' training.
+local SAME = { "^seed$", "^rounds$", "ceiling", "%.better$", "^classifier%." }
+
+local LONG = 30 -- characters of a label, beyond which letters stand for them
+
+-- ---- arms ----------------------------------------------------------------------------------------------------------
+
+local function tells_apart(run, name)
+    if run.aside[name] then return false end
+    for _, pattern in ipairs(SAME) do
+        if name:find(pattern) then return false end
+    end
+    return true
+end
+
+local function sorted_keys(set)
+    local keys = {}
+    for key in pairs(set) do keys[#keys + 1] = key end
+    table.sort(keys)
+    return keys
+end
+
+local function names_of(runs)
+    local names = {}
+    for _, run in ipairs(runs) do
+        for name in pairs(run.facts) do
+            if tells_apart(run, name) then names[name] = true end
+        end
+    end
+    return sorted_keys(names)
+end
+
+-- The script that was run, without the seed in it; and what the command line changed, but for what is a fact itself.
+local function script_of(run)
+    local file = io.open(run.directory .. "/script.lua", "rb")
+    local script = file and file:read "a" or ""
+    if file then file:close() end
+    local changed = {}
+    for name, value in (run.facts.set or ""):gmatch "([%w_.]+)=([^\n]*)" do
+        local known = run.facts[name] or name == "steps" or name == "rounds"
+        if not known then changed[#changed + 1] = name .. "=" .. value end
+    end
+    return (script:gsub("seed%s*=%s*%d+", "")), table.concat(changed, ", ")
+end
+
+local function signature(run, names)
+    local words = { script_of(run) }
+    for _, name in ipairs(names) do words[#words + 1] = name .. "=" .. tostring(run.facts[name]) end
+    return table.concat(words, "\n")
+end
+
+-- A rule in its parts: "truncation bottom 0.2 ..." is { exploit = "truncation", ["exploit.bottom"] = "0.2", ... }.
+local function add_rule(traits, name, rule)
+    local key
+    for word in rule:gmatch "%S+" do
+        if not traits[name] then
+            traits[name] = word
+        elseif word:find "^%a" then
+            key = name .. "." .. word
+        elseif key then
+            traits[key] = traits[key] and traits[key] .. " " .. word or word
+        end
+    end
+end
+
+-- What a label may say of a run: its facts, rules in their parts. Without exploit there are no rules.
+local function traits_of(run, names)
+    local traits = {}
+    for _, name in ipairs(names) do
+        local rule = name == "exploit" or name == "explore"
+        if not rule then
+            traits[name] = run.facts[name]
+        elseif run.control ~= "random-search" then
+            add_rule(traits, name, run.facts[name] or "")
+        end
+    end
+    return traits
+end
+
+-- Traits in which arms differ, the word for which is what they hold.
+local PLAIN = { control = true, name = true, mode = true, exploit = true, explore = true }
+
+local function word_for(name, value)
+    if name == "control" and value == "off" then return "PBT" end
+    if PLAIN[name] then return value end
+    return ("%s %s"):format(name:match "[^.]*$", value)
+end
+
+-- Arms that no fact tells apart differ in their scripts, or in what was changed on the command line.
+local function label_scripts(arms)
+    local count = {}
+    for _, arm in ipairs(arms) do count[arm.label] = (count[arm.label] or 0) + 1 end
+    for _, arm in ipairs(arms) do
+        local _, changed = script_of(arm.runs[1])
+        if changed == "" then changed = "as " .. arm.runs[1].directory end
+        if count[arm.label] > 1 then arm.label = arm.label .. ", " .. changed end
+    end
+end
+
+-- Whether arms that have the trait differ in it.
+local function differs(arms, name)
+    local first
+    for _, arm in ipairs(arms) do
+        first = first or arm.traits[name]
+        if arm.traits[name] and arm.traits[name] ~= first then return true end
+    end
+    return false
+end
+
+local function label_arms(arms, names)
+    for _, arm in ipairs(arms) do arm.traits = traits_of(arm.runs[1], names) end
+    for _, arm in ipairs(arms) do
+        local words = {}
+        for _, name in ipairs(sorted_keys(arm.traits)) do
+            if differs(arms, name) then words[#words + 1] = word_for(name, arm.traits[name]) end
+        end
+        arm.label = #words > 0 and table.concat(words, ", ") or arm.runs[1].name
+    end
+end
+
+-- Long labels are told once, and then a letter stands for each.
+local function shorten(arms)
+    local long = false
+    for _, arm in ipairs(arms) do long = long or #arm.label > LONG end
+    for i, arm in ipairs(arms) do
+        arm.short = long and #arms <= 26 and string.char(64 + i) or arm.label
+        arm.title = arm.short == arm.label and arm.label or ("%s: %s"):format(arm.short, arm.label)
+    end
+end
+
+local function make_arms(runs, warnings)
+    local names, arms, by_signature = names_of(runs), {}, {}
+    for _, run in ipairs(runs) do
+        local key = signature(run, names)
+        local arm = by_signature[key]
+        if not arm then
+            arm = { runs = {}, seeds = {} }
+            by_signature[key], arms[#arms + 1] = arm, arm
+        end
+        if arm.seeds[run.seed] then
+            warnings[#warnings + 1] = ("%s is left out: it is the same run as %s"):format(run.directory,
+                arm.seeds[run.seed].directory)
+        else
+            arm.seeds[run.seed], arm.runs[#arm.runs + 1] = run, run
+        end
+    end
+    label_arms(arms, names)
+    label_scripts(arms)
+    shorten(arms)
+    return arms
+end
+
+-- ---- what is measured ----------------------------------------------------------------------------------------------
+
+local function all_have(runs, has)
+    for _, run in ipairs(runs) do
+        if not has(run) then return false end
+    end
+    return true
+end
+
+-- The first report of that name; its index.
+local function report_index(run, name)
+    for i, report in ipairs(run.reports) do
+        if report.name == name then return i end
+    end
+end
+
+local function find_measures(runs)
+    local measures, first = {}, runs[1]
+    local function same_selection(run)
+        return run.score ~= "none" and run.score == first.score and run.lower == first.lower
+    end
+    for i, report in ipairs(first.reports) do
+        local function has(run)
+            local index = report_index(run, report.name)
+            return index and run.reports[index].lower == report.lower
+        end
+        if report_index(first, report.name) == i and all_have(runs, has) then
+            measures[#measures + 1] = {
+                name = "report: " .. report.name, lower = report.lower, report = true,
+                of = function(run, node) return node.reports[report_index(run, report.name)] end,
+            }
+        end
+    end
+    if all_have(runs, same_selection) then
+        measures[#measures + 1] = {
+            name = "selection: " .. first.score, lower = first.lower, of = function(_, node) return node.score end,
+        }
+    end
+    return measures
+end
+
+local function check_classifiers(runs, warnings)
+    for _, role in ipairs { "report", "selection" } do
+        local name = "classifier." .. role
+        for _, run in ipairs(runs) do
+            if run.facts[name] ~= runs[1].facts[name] then
+                local words = "%s and %s were scored by different %s classifiers: their scores do not compare"
+                warnings[#warnings + 1] = words:format(runs[1].directory, run.directory, role)
+                break
+            end
+        end
+    end
+end
+
+-- ---- curves --------------------------------------------------------------------------------------------------------
+
+-- By round: { ends, node (the best so far), images, cpu, steps }.
+local function curve_of(run)
+    local curve, best, images, cpu, next_node = {}, nil, run.batch and 0, 0, 1
+    for round = 1, run.rounds do
+        local node = run.nodes[next_node]
+        while node and node.round == round do
+            if node.rank and (not best or node.rank > best.rank) then best = node end
+            images = images and images + history.images(run, node)
+            cpu = cpu + node.training + node.scoring + node.saving
+            next_node = next_node + 1
+            node = run.nodes[next_node]
+        end
+        curve[round] = { ends = run.times[round], node = best, images = images, cpu = cpu }
+    end
+    return curve
+end
+
+-- What had been reached by then; nil where nothing was.
+function comparison.at(run, steps)
+    local found
+    for _, point in ipairs(run.curve) do
+        if point.ends <= steps then found = point end
+    end
+    return found
+end
+
+-- The measure's values of an arm's runs, in their order; runs that have none are left out.
+function comparison.values(arm, measure, steps)
+    local values = {}
+    for _, run in ipairs(arm.runs) do
+        local point = comparison.at(run, steps)
+        values[#values + 1] = point and point.node and measure.of(run, point.node) or nil
+    end
+    return values
+end
+
+-- { { seed =, a =, b = }, ... } of the seeds that two arms share, in the order of the first.
+function comparison.pairs(first, second, measure, steps)
+    local list = {}
+    for _, run in ipairs(first.runs) do
+        local other = second.seeds[run.seed]
+        local here, there = comparison.at(run, steps), other and comparison.at(other, steps)
+        local a = here and here.node and measure.of(run, here.node)
+        local b = there and there.node and measure.of(other, there.node)
+        if a and b then list[#list + 1] = { seed = run.seed, a = a, b = b } end
+    end
+    return list
+end
+
+-- Moments at which any run of the arms ended a round, up to the last that all have come to.
+function comparison.moments(self, arm)
+    local times = {}
+    for _, run in ipairs(arm.runs) do
+        for _, point in ipairs(run.curve) do
+            if point.ends <= self.last then times[point.ends] = true end
+        end
+    end
+    return sorted_keys(times)
+end
+
+function comparison.of(runs)
+    local self = { warnings = {}, last = math.huge }
+    self.arms = make_arms(runs, self.warnings)
+    self.measures = find_measures(runs)
+    check_classifiers(runs, self.warnings)
+    for _, run in ipairs(runs) do
+        run.curve = curve_of(run)
+        self.last = math.min(self.last, run.times[run.rounds])
+    end
+    return self
+end
+
+return comparison

@@ -1,0 +1,127 @@
+/* Scores beyond the one that members are selected by: reports of the best, judgement, signals. */
+#include "tests/pbt/toy_run.h"
+
+enum { MEMBERS = 6 };
+
+static Status report(void *context, void *worker, void *member, double *reports, Error *error) {
+    Toy *toy = member;
+    (void)context, (void)worker;
+    reports[0] = 100 + toy->weights.theta[0];
+    if (toy->slot == 3 && toy->weights.trained > 8) return error_set(error, STATUS_INVALID, "no report");
+    return STATUS_OK;
+}
+
+static PbtRun *run_rounds(const PbtOptions *options, int64_t rounds) {
+    PbtRun *run;
+    PbtEnd end;
+    assert_ok(pbt_run_new(&run, options, &toy_error));
+    assert_ok(pbt_run_rounds(run, rounds, &end, &toy_error));
+    return run;
+}
+
+/* Members by score, the best first. */
+static int by_score(const void *a, const void *b) {
+    double first = ((const PbtView *)a)->score.score, second = ((const PbtView *)b)->score.score;
+    return first < second ? 1 : -1;
+}
+
+static void check_reported(size_t best, size_t expected) {
+    ToyWorld world = toy_world();
+    PbtKind kind = toy_kind(&world);
+    kind.report = report;
+    PbtOptions options = toy_options(&kind, MEMBERS, 5);
+    options.exploit.kind = PBT_NONE;
+    options.report_best = best;
+    options.workers = 2;
+    PbtRun *run = run_rounds(&options, 2);
+    PbtView views[MEMBERS];
+    for (size_t i = 0; i < MEMBERS; i++) views[i] = pbt_run_view(run, i);
+    qsort(views, MEMBERS, sizeof *views, by_score);
+    for (size_t i = 0; i < MEMBERS; i++) {
+        if (i < expected)
+            assert_true(views[i].score.reports[0] > 99);
+        else
+            assert_true(views[i].score.reports[0] < 2); /* what the score itself has said */
+    }
+    pbt_run_free(run);
+}
+
+static void test_report_scores_of_the_best(void **state) {
+    (void)state;
+    check_reported(0, MEMBERS);
+    check_reported(2, 2);
+    check_reported(MEMBERS + 1, MEMBERS);
+}
+
+static void test_a_report_that_fails(void **state) {
+    (void)state;
+    ToyWorld world = toy_world();
+    PbtKind kind = toy_kind(&world);
+    kind.report = report;
+    PbtOptions options = toy_options(&kind, MEMBERS, 5);
+    options.exploit.kind = PBT_NONE;
+    PbtRun *run = run_rounds(&options, 3);
+    for (size_t i = 0; i < MEMBERS; i++) assert_int_equal(pbt_run_view(run, i).failed, i == 3);
+    assert_non_null(strstr(pbt_run_view(run, 3).failure, "no report"));
+    pbt_run_free(run);
+}
+
+/* Raises the score of slot 0 above all others, and refuses slot 1. */
+static Status judge(void *context, void *member, PbtScore *score, Error *error) {
+    ToyWorld *world = context;
+    Toy *toy = member;
+    assert_true(pthread_equal(world->home, pthread_self()));
+    if (toy->slot == 0) score->score += 50;
+    return toy->slot == 1 ? error_set(error, STATUS_INVALID, "not like this") : STATUS_OK;
+}
+
+static void test_judgement(void **state) {
+    (void)state;
+    ToyWorld world = toy_world();
+    world.home = pthread_self();
+    PbtKind kind = toy_kind(&world);
+    kind.judge = judge;
+    PbtOptions options = toy_options(&kind, MEMBERS, 5);
+    options.exploit.kind = PBT_NONE;
+    options.workers = 3;
+    PbtRun *run = run_rounds(&options, 1);
+    assert_true(pbt_run_view(run, 0).fitness > 49);
+    assert_true(pbt_run_view(run, 1).failed);
+    assert_non_null(strstr(pbt_run_view(run, 1).failure, "not like this"));
+    for (size_t i = 2; i < MEMBERS; i++) assert_true(pbt_run_view(run, i).fitness < 2);
+    pbt_run_free(run);
+}
+
+static void observe(void *context, void *member, double *signals) {
+    (void)context;
+    signals[1] = ((Toy *)member)->weights.trained;
+}
+
+static void test_signals_are_kept(void **state) {
+    (void)state;
+    static const char *const SIGNALS[] = {"nothing", "trained"};
+    char directory[256];
+    toy_directory(directory);
+    ToyWorld world = toy_world();
+    PbtKind kind = toy_kind(&world);
+    kind.signals = SIGNALS, kind.signal_count = 2, kind.observe = observe;
+    PbtOptions options = toy_options(&kind, 2, 5);
+    options.directory = directory;
+    options.exploit.kind = PBT_NONE;
+    pbt_run_free(run_rounds(&options, 2));
+    char *text = toy_export(directory, false);
+    assert_non_null(strstr(text, "signal,2,1,trained,8"));
+    assert_non_null(strstr(text, "signal,1,0,nothing,-"));
+    memory_free(text);
+    toy_remove(directory);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_report_scores_of_the_best),
+        cmocka_unit_test(test_a_report_that_fails),
+        cmocka_unit_test(test_judgement),
+        cmocka_unit_test(test_signals_are_kept),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
