@@ -61,7 +61,7 @@ function networks.recipe(set)
     end
     local change = augment { "flip", translation = 0.125 }
     return {
-        steps = steps_for(set, 64, 6000), batch = 64, lr = 4e-3, dropout = 0.1, augment = "flip, translation 0.125",
+        steps = steps_for(set, 64, 8000), batch = 64, lr = 4e-3, dropout = 0.1, augment = "flip, translation 0.125",
         change = change,
     }
 end
