@@ -432,7 +432,8 @@ void model_close_member(MemberBox *box) {
 }
 
 static int member_close(lua_State *L) {
-    model_close_member(luaL_checkudata(L, 1, MEMBER_CLASS));
+    MemberBox *box = luaL_checkudata(L, 1, MEMBER_CLASS);
+    if (!box->kept) model_close_member(box);
     return 0;
 }
 

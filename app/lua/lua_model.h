@@ -18,6 +18,7 @@ typedef struct {
     Member member; /* state.data NULL: closed */
     ModelBox *model;
     double *hypers;
+    bool kept; /* a population trains it, and closes it */
 } MemberBox;
 
 void model_close_member(MemberBox *box); /* frees what it holds; closing twice does nothing */

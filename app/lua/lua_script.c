@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/app.h"
 #include "app/lua/lua_binding.h"
@@ -261,6 +262,97 @@ static void fix_random(lua_State *L) {
     lua_pop(L, 1);
 }
 
+/* ---- pairs: in order of keys --------------------------------------------------------------------------- */
+
+/* Whether key 1 comes before key 2: numbers, then texts, then the rest as it comes. */
+static int key_before(lua_State *L) {
+    int first = lua_type(L, 1), second = lua_type(L, 2);
+    bool plain = first == LUA_TNUMBER || first == LUA_TSTRING;
+    bool other = second == LUA_TNUMBER || second == LUA_TSTRING;
+    if (plain && other && first == second)
+        lua_pushboolean(L, lua_compare(L, 1, 2, LUA_OPLT));
+    else
+        lua_pushboolean(L, plain != other ? plain : plain && first == LUA_TNUMBER && second == LUA_TSTRING);
+    return 1;
+}
+
+/* Upvalues: the keys, and how many were visited. Fields that are gone by now are passed over. */
+static int next_in_order(lua_State *L) {
+    lua_Integer at = lua_tointeger(L, lua_upvalueindex(2));
+    lua_settop(L, 1);
+    while (lua_rawgeti(L, lua_upvalueindex(1), ++at) != LUA_TNIL) {
+        lua_pushvalue(L, 2);
+        if (lua_rawget(L, 1) != LUA_TNIL) {
+            lua_pushinteger(L, at);
+            lua_replace(L, lua_upvalueindex(2));
+            return 2;
+        }
+        lua_settop(L, 1);
+    }
+    return 1; /* nil */
+}
+
+/* Lua visits fields in an order that is another one each time: what a script makes of it would be, too. The
+ * upvalues are pairs as it was and table.sort. */
+static int ordered_pairs(lua_State *L) {
+    if (!lua_istable(L, 1) || luaL_getmetafield(L, 1, "__pairs") != LUA_TNIL) {
+        lua_pushvalue(L, lua_upvalueindex(1));
+        lua_insert(L, 1);
+        lua_settop(L, 2);
+        lua_call(L, 1, 3);
+        return 3;
+    }
+    lua_settop(L, 1);
+    lua_newtable(L);
+    lua_Integer count = 0;
+    for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
+        lua_pushvalue(L, -2);
+        lua_rawseti(L, 2, ++count);
+    }
+    lua_pushvalue(L, lua_upvalueindex(2));
+    lua_pushvalue(L, 2);
+    lua_pushcfunction(L, key_before);
+    lua_call(L, 2, 0);
+    lua_pushinteger(L, 0);
+    lua_pushcclosure(L, next_in_order, 2);
+    lua_insert(L, 1);
+    lua_pushnil(L);
+    return 3;
+}
+
+static void order_pairs(lua_State *L) {
+    lua_getglobal(L, "pairs");
+    lua_getglobal(L, "table");
+    lua_getfield(L, -1, "sort");
+    lua_remove(L, -2);
+    lua_pushcclosure(L, ordered_pairs, 2);
+    lua_setglobal(L, "pairs");
+}
+
+/* ---- os.exit ------------------------------------------------------------------------------------------- */
+
+/* Lua's own is the upvalue. Threads that train work on what Lua owns: the state stays as it is then. */
+static int leave(lua_State *L) {
+    if (lua_getfield(L, LUA_REGISTRYINDEX, SCRIPT_GOING) != LUA_TNIL && lua_toboolean(L, -1)) {
+        int code = lua_isboolean(L, 1) ? !lua_toboolean(L, 1) : (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
+        fflush(NULL);
+        _exit(code);
+    }
+    lua_pop(L, 1);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, 0);
+    return 0;
+}
+
+static void guard_exit(lua_State *L) {
+    lua_getglobal(L, "os");
+    lua_getfield(L, -1, "exit");
+    lua_pushcclosure(L, leave, 1);
+    lua_setfield(L, -2, "exit");
+    lua_pop(L, 1);
+}
+
 /* ---- the state ----------------------------------------------------------------------------------------- */
 
 /* Of `debug`, only what looks: the rest can take userdata apart under C's feet. */
@@ -297,6 +389,8 @@ static int set_up(lua_State *L) {
     restrict_loading(L);
     restrict_debug(L);
     fix_random(L);
+    order_pairs(L);
+    guard_exit(L);
     for (size_t i = 0; binding_modules[i]; i++) binding_preload(L, binding_modules[i]);
     guard_globals(L);
     return 0;

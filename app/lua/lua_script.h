@@ -13,6 +13,7 @@ typedef struct {
     char beside[PATH_MAX]; /* the script's folder */
 } ScriptHome;
 
+#define SCRIPT_GOING       "brood.going"      /* in the registry: whether threads work on what Lua owns */
 #define SCRIPT_RANDOM_SEED "brood.randomseed" /* in the registry: Lua's own math.randomseed */
 
 /* A home for the script `file` ("-": standard input). */

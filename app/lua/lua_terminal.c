@@ -287,9 +287,11 @@ static void note_signal(int number) {
 
 static void stop_if_interrupted(lua_State *L, lua_Debug *unused) {
     (void)unused;
-    if (!interrupted) return;
-    interrupted = 0;
-    luaL_error(L, "interrupted");
+    if (interrupted) luaL_error(L, "interrupted"); /* again and again: nobody is to catch it on the way */
+}
+
+bool terminal_interrupted(void) {
+    return interrupted != 0;
 }
 
 /* terminal.call(f) → true and f's results, or false and a message with a traceback */
@@ -304,6 +306,7 @@ static int call(lua_State *L) {
     bool fine = script_call(L, 0, LUA_MULTRET) == LUA_OK;
     sigaction(SIGINT, &before, NULL);
     lua_sethook(L, NULL, 0, 0);
+    interrupted = 0;
     fflush(stdout);
     lua_pushboolean(L, fine);
     lua_insert(L, 1);

@@ -6,4 +6,7 @@
 
 extern const BindingModule binding_terminal;
 
+/* Whether Ctrl-C has been pressed in a call that it is to end: whatever else goes on shall end soon. */
+bool terminal_interrupted(void);
+
 #endif

@@ -74,6 +74,8 @@ static Status create(void *context, void *worker, const PbtBirth *birth, void **
         memory_free(pair);
         return status;
     }
+    for (size_t i = 0; i < PBT_SIGNALS; i++) pair->signals[i] = NAN;
+    for (size_t i = 0; i < GAN_MEASURES; i++) pair->values[i] = pair->deviations[i] = NAN;
     memcpy(pair->structural, birth->values, options->space.count * sizeof *birth->values);
     *member = pair;
     return STATUS_OK;
@@ -120,6 +122,7 @@ static Status step(void *context, void *worker, void *member, int64_t first, int
     Bench *bench;
     size_t count = options->signal_count;
     for (size_t i = 0; i < count; i++) pair->signals[i] = NAN;
+    for (size_t i = 0; i < GAN_MEASURES; i++) pair->values[i] = pair->deviations[i] = NAN;
     Status status = bench_for(worker, pair, &bench, error);
     if (status) return status;
     pair->member->steps = first;
@@ -167,7 +170,6 @@ static Status score(void *context, void *worker, void *member, PbtScore *out, Er
         *out = (PbtScore){.score = (double)member_age(pair->member)};
         return STATUS_OK;
     }
-    for (size_t i = 0; i < GAN_MEASURES; i++) pair->values[i] = pair->deviations[i] = NAN;
     Status status = measure(options, options->scorer, &((Worker *)worker)->scoring, worker, pair, 0, error);
     out->score = out->deviation = 0; /* the judge is yet to say */
     if (status || options->judge) return status;

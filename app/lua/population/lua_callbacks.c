@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "app/lua/lua_script.h"
+#include "app/lua/lua_terminal.h"
 #include "app/lua/population/lua_population.h"
 #include "base/random.h"
 
@@ -57,8 +58,7 @@ void callback_keeps(lua_State *L) {
     lua_getiuservalue(L, SELF, POPULATION_KEEPS);
 }
 
-/* math.random is a stream of the run's: each call of a script's function finds it at a place of its own. */
-static void seed_random(lua_State *L, uint64_t slot, const char *purpose, uint64_t counter) {
+void callback_seed_random(lua_State *L, uint64_t slot, const char *purpose, uint64_t counter) {
     const Population *population = lua_touserdata(L, SELF);
     lua_getfield(L, LUA_REGISTRYINDEX, SCRIPT_RANDOM_SEED);
     lua_pushinteger(L, (lua_Integer)random_key(population->options.seed, slot, purpose));
@@ -242,7 +242,7 @@ static void read_donor(lua_State *L, const ExploitCall *call) {
 static int exploit_body(lua_State *L) {
     const Population *population = lua_touserdata(L, SELF);
     const ExploitCall *call = lua_touserdata(L, ARGUMENTS);
-    seed_random(L, (uint64_t)call->members[call->me].slot, "lua.exploit", call->stream.counter);
+    callback_seed_random(L, (uint64_t)call->members[call->me].slot, "lua.exploit", call->stream.counter);
     callback_function(L, "exploit");
     lua_pushinteger(L, call->token);
     callback_push_view(L, &population->options, &call->members[call->me]);
@@ -276,7 +276,7 @@ typedef struct {
 static int explore_body(lua_State *L) {
     const Population *population = lua_touserdata(L, SELF);
     const ExploreCall *call = lua_touserdata(L, ARGUMENTS);
-    seed_random(L, call->stream.key, "lua.explore", call->stream.counter);
+    callback_seed_random(L, call->stream.key, "lua.explore", call->stream.counter);
     callback_function(L, "explore");
     lua_pushinteger(L, call->token);
     callback_push_values(L, &population->options.space, call->values);
@@ -296,7 +296,7 @@ static Status explore(void *context, int64_t token, PbtStream stream, double *va
 
 static int schedule_body(lua_State *L) {
     const Population *population = lua_touserdata(L, SELF);
-    seed_random(L, 0, "lua.schedule", (uint64_t)pbt_run_round(population->run));
+    callback_seed_random(L, 0, "lua.schedule", (uint64_t)pbt_run_round(population->run));
     callback_function(L, "schedule");
     lua_call(L, 0, 0);
     return 0;
@@ -357,8 +357,10 @@ static int interrupted_body(lua_State *L) {
 }
 
 static bool interrupted(void *context) {
+    Population *population = context;
     bool stop = false;
-    return callback_protect(context, interrupted_body, &stop, true, NULL) || stop;
+    if (terminal_interrupted()) return true;
+    return population->asks && (callback_protect(population, interrupted_body, &stop, true, NULL) || stop);
 }
 
 /* ---- which there are ----------------------------------------------------------------------------------- */
@@ -370,11 +372,12 @@ static bool has(lua_State *L, int spec, const char *name) {
 }
 
 PbtCallbacks population_callbacks(lua_State *L, int spec, Population *population) {
+    population->asks = has(L, spec, "interrupted");
     return (PbtCallbacks){.context = population,
                           .exploit = has(L, spec, "exploit") ? exploit : NULL,
                           .explore = has(L, spec, "explore") ? explore : NULL,
                           .schedule = has(L, spec, "schedule") ? schedule : NULL,
                           .progress = has(L, spec, "progress") ? progress : NULL,
                           .remember = has(L, spec, "remember") ? remember : NULL,
-                          .interrupted = has(L, spec, "interrupted") ? interrupted : NULL};
+                          .interrupted = interrupted};
 }

@@ -1,4 +1,6 @@
 /* GAN pairs of an experiment: made by its function `make`, then trained and scored without Lua. */
+#include <string.h>
+
 #include "app/lua/lua_model.h"
 #include "app/lua/lua_script.h"
 #include "app/lua/metric/lua_scorer.h"
@@ -13,6 +15,17 @@ typedef struct {
     GanPair *pair;
 } MakeCall;
 
+/* Those of all shapes are one: the trainer's, then the spread. */
+static void check_signals(lua_State *L, const Trainer *trainer, const PbtKind *kind) {
+    size_t count = trainer_signals(trainer);
+    bool same = count + 1 == kind->signal_count;
+    for (size_t i = 0; same && i < count; i++)
+        same = strcmp(trainer_signal_name(trainer, i), kind->signals[i]) == 0;
+    if (!same)
+        luaL_error(L, "the loss tells of other signals for these networks than for those of another shape:"
+                      " they must be the same for all");
+}
+
 /* make(slot, values) → a member, and the number of its model, from 1. It is kept as long as the pair lives.
  */
 static int make_body(lua_State *L) {
@@ -20,6 +33,7 @@ static int make_body(lua_State *L) {
     const MakeCall *call = lua_touserdata(L, ARGUMENTS);
     callback_keeps(L);
     int keeps = lua_gettop(L);
+    callback_seed_random(L, (uint64_t)call->birth->slot, "lua.make", 0);
     callback_function(L, "make");
     lua_pushinteger(L, call->birth->slot);
     callback_push_values(L, &population->options.space, call->birth->values);
@@ -28,8 +42,10 @@ static int make_body(lua_State *L) {
     lua_Integer number = lua_tointeger(L, -1);
     if (number < 1 || number > GAN_MODELS)
         luaL_error(L, "members of more than %d shapes in one run", GAN_MODELS);
+    check_signals(L, box->model->trainer, population->options.kind);
     lua_pop(L, 1);
     lua_rawsetp(L, keeps, box);
+    box->kept = true;
     *call->pair = (GanPair){.model = &box->model->model,
                             .number = (size_t)number - 1,
                             .member = &box->member,
@@ -52,6 +68,7 @@ static int unmake_body(lua_State *L) {
 
 /* Its memory goes now, the rest when Lua likes. */
 static void unmake(void *context, GanPair *pair) {
+    ((MemberBox *)pair->owner)->kept = false;
     model_close_member(pair->owner);
     callback_protect(context, unmake_body, pair->owner, false, NULL);
 }
@@ -71,6 +88,7 @@ static int judge_body(lua_State *L) {
     size_t measures = scorer_count(population->scorer);
     size_t reports = population->reporter ? 0 : population->options.kind->report_count;
     double values[PBT_REPORTS + 1];
+    callback_seed_random(L, 0, "lua.finish", 0);
     callback_function(L, "finish");
     callback_push_numbers(L, call->pair->values, measures);
     callback_push_numbers(L, call->pair->deviations, measures);

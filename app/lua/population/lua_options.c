@@ -6,6 +6,13 @@
 
 /* ---- plain fields -------------------------------------------------------------------------------------- */
 
+/* Pushes the list in a field, and returns how long it is; pushes nil where there is none. */
+static size_t push_list(lua_State *L, int table, const char *name) {
+    int type = binding_field(L, table, name);
+    if (type != LUA_TNIL && type != LUA_TTABLE) script_error(L, "%s: a list expected", name);
+    return type == LUA_TTABLE ? lua_rawlen(L, -1) : 0;
+}
+
 static int64_t integer_field(lua_State *L, int table, const char *name, int64_t otherwise) {
     int64_t value = binding_field(L, table, name) == LUA_TNIL
                         ? otherwise
@@ -39,9 +46,8 @@ static const char *text_field(lua_State *L, int table, int keeps, const char *na
 
 const char *const *options_texts(lua_State *L, int table, int keeps, const char *field, size_t *count) {
     const char **texts = NULL;
-    *count = 0;
-    if (binding_field(L, table, field) != LUA_TNIL) {
-        *count = lua_rawlen(L, -1);
+    *count = push_list(L, table, field);
+    if (!lua_isnil(L, -1)) {
         texts = binding_keep(L, keeps, *count, sizeof *texts);
         for (size_t i = 0; i < *count; i++) {
             lua_rawgeti(L, -1, (lua_Integer)i + 1);
@@ -69,8 +75,8 @@ static const char *const KINDS[] = {"uniform", "log_uniform", "integer", "choice
 
 static const double *read_numbers(lua_State *L, int table, int keeps, size_t *count) {
     double *numbers = NULL;
-    if (binding_field(L, table, "numbers") != LUA_TNIL) {
-        *count = lua_rawlen(L, -1);
+    *count = push_list(L, table, "numbers");
+    if (!lua_isnil(L, -1)) {
         numbers = binding_keep(L, keeps, *count, sizeof *numbers);
         for (size_t i = 0; i < *count; i++) {
             lua_rawgeti(L, -1, (lua_Integer)i + 1);
@@ -92,14 +98,15 @@ static PbtHyper read_hyper(lua_State *L, int table, int keeps) {
     hyper.numbers = read_numbers(L, table, keeps, &hyper.count);
     size_t labels;
     hyper.labels = options_texts(L, table, keeps, "labels", &labels);
+    if (hyper.labels && hyper.numbers && labels != hyper.count)
+        script_error(L, "%s: as many labels as numbers expected", hyper.name);
     if (hyper.labels) hyper.count = labels;
     return hyper;
 }
 
 static PbtSpace read_space(lua_State *L, int spec, int keeps) {
-    binding_field(L, spec, "space");
+    size_t count = push_list(L, spec, "space");
     int list = lua_gettop(L);
-    size_t count = lua_rawlen(L, list);
     PbtHyper *hypers = binding_keep(L, keeps, count, sizeof *hypers);
     for (size_t i = 0; i < count; i++) {
         lua_rawgeti(L, list, (lua_Integer)i + 1);
@@ -116,14 +123,14 @@ static PbtSpace read_space(lua_State *L, int spec, int keeps) {
 
 /* { { name = number, ... }, ... }, one for each member. */
 static const double *read_initial(lua_State *L, int spec, int keeps, Population *population) {
-    if (binding_field(L, spec, "initial") == LUA_TNIL) {
+    size_t given = push_list(L, spec, "initial");
+    if (lua_isnil(L, -1)) {
         lua_pop(L, 1);
         return NULL;
     }
     size_t members = population->options.population, hypers = population->options.space.count;
-    if (lua_rawlen(L, -1) != members)
-        script_error(L, "initial: values for %zu members expected, got %zu", members,
-                     (size_t)lua_rawlen(L, -1));
+    if (given != members)
+        script_error(L, "initial: values for %zu members expected, got %zu", members, given);
     double *values = binding_keep(L, keeps, members * hypers, sizeof *values);
     for (size_t i = 0; i < members; i++) {
         lua_rawgeti(L, -1, (lua_Integer)i + 1);
@@ -158,8 +165,9 @@ void options_read_explore(lua_State *L, int index, PbtExplore *explore) {
     explore->chance = number_field(L, index, "chance", explore->chance);
     explore->resample = number_field(L, index, "resample", explore->resample);
     explore->token = integer_field(L, index, "token", 0);
-    if (binding_field(L, index, "factors") != LUA_TNIL) {
-        explore->factor_count = lua_rawlen(L, -1);
+    size_t factors = push_list(L, index, "factors");
+    if (!lua_isnil(L, -1)) {
+        explore->factor_count = factors;
         if (explore->factor_count > PBT_FACTORS)
             script_error(L, "explore: at most %d factors, got %zu", PBT_FACTORS, explore->factor_count);
         for (size_t i = 0; i < explore->factor_count; i++) {
@@ -194,8 +202,8 @@ static PbtControl read_control(lua_State *L, int spec) {
 
 /* { { name =, value =, aside = }, ... } */
 static void read_facts(lua_State *L, int spec, int keeps, PbtOptions *options) {
-    if (binding_field(L, spec, "facts") != LUA_TNIL) {
-        options->fact_count = lua_rawlen(L, -1);
+    options->fact_count = push_list(L, spec, "facts");
+    if (options->fact_count > 0) {
         PbtFact *facts = binding_keep(L, keeps, options->fact_count, sizeof *facts);
         for (size_t i = 0; i < options->fact_count; i++) {
             lua_rawgeti(L, -1, (lua_Integer)i + 1);
@@ -210,8 +218,8 @@ static void read_facts(lua_State *L, int spec, int keeps, PbtOptions *options) {
 }
 
 static void read_order(lua_State *L, int spec, int keeps, PbtOptions *options) {
-    if (binding_field(L, spec, "order") != LUA_TNIL) {
-        options->order_count = lua_rawlen(L, -1);
+    options->order_count = push_list(L, spec, "order");
+    if (options->order_count > 0) {
         int64_t *order = binding_keep(L, keeps, options->order_count, sizeof *order);
         for (size_t i = 0; i < options->order_count; i++) {
             lua_rawgeti(L, -1, (lua_Integer)i + 1);

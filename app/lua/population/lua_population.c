@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "app/lua/lua_script.h"
+#include "app/lua/lua_terminal.h"
 #include "base/random.h"
 
 enum { SELF = 1 }; /* place of the population in its methods */
@@ -20,19 +21,28 @@ static Population *enter(lua_State *L, const char *what) {
 
 /* Raises the error: that of the callback which ended the run, if one did. */
 static void raise(lua_State *L, Status status, const Error *error) {
-    if (status == STATUS_OK) return;
     if (lua_getiuservalue(L, SELF, POPULATION_FAILURE) == LUA_TSTRING) {
         lua_pushnil(L);
         lua_setiuservalue(L, SELF, POPULATION_FAILURE);
         lua_error(L);
     }
-    script_error(L, "%s", error->message);
+    lua_pop(L, 1);
+    if (terminal_interrupted()) script_error(L, "interrupted");
+    if (status != STATUS_OK) script_error(L, "%s", error->message);
+}
+
+/* While it is, os.exit leaves the state as it is: threads are at work on what closing would free. */
+static void set_going(lua_State *L, Population *population, bool going) {
+    population->going = going;
+    lua_pushboolean(L, going);
+    lua_setfield(L, LUA_REGISTRYINDEX, SCRIPT_GOING);
 }
 
 /* ---- beginning and ending ------------------------------------------------------------------------------ */
 
 static int population_close(lua_State *L) {
     Population *population = luaL_checkudata(L, SELF, POPULATION_CLASS);
+    if (population->going) script_error(L, "close: the population is in the middle of a round");
     lua_settop(L, SELF);
     population->L = L;
     population->self = SELF;
@@ -89,9 +99,15 @@ static int population_rounds(lua_State *L) {
     static const char *const ENDS[] = {"finished", "stopped", "interrupted"};
     Population *population = enter(L, "rounds");
     int64_t rounds = binding_integer(L, 2, "rounds", 0, INT64_MAX);
+    if (population->going) script_error(L, "rounds: the population is in the middle of one");
     PbtEnd end;
     Error error;
-    raise(L, pbt_run_rounds(population->run, rounds, &end, &error), &error);
+    lua_pushnil(L);
+    lua_setiuservalue(L, SELF, POPULATION_FAILURE);
+    set_going(L, population, true);
+    Status status = pbt_run_rounds(population->run, rounds, &end, &error);
+    set_going(L, population, false);
+    raise(L, status, &error);
     lua_pushstring(L, ENDS[end]);
     return 1;
 }

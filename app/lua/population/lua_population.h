@@ -29,6 +29,8 @@ typedef struct {
     GanKind *gan;
     const Scorer *scorer, *reporter; /* of the GANs; NULL: none */
     ProgramKind *program;
+    bool asks;  /* a function of the table tells when to stop */
+    bool going; /* pbt/ is at work: what its functions call must leave the run alone */
     /* Where callbacks find Lua: set by whoever enters. Nothing of pbt/ runs outside of such a call. */
     lua_State *L;
     int self; /* place of the population on its stack */
@@ -43,7 +45,9 @@ Status callback_protect(Population *population, lua_CFunction body, void *argume
 
 /* For bodies: each finds the population at index 1, and raises errors. */
 void callback_function(lua_State *L, const char *name); /* pushes a function of the table */
-void callback_keeps(lua_State *L);                      /* pushes the table that the population keeps */
+/* math.random is a stream of the run's: each call of a script's function finds it at a place of its own. */
+void callback_seed_random(lua_State *L, uint64_t slot, const char *purpose, uint64_t counter);
+void callback_keeps(lua_State *L); /* pushes the table that the population keeps */
 void callback_push_values(lua_State *L, const PbtSpace *space, const double *values); /* { name = value } */
 void callback_read_values(lua_State *L, int index, const PbtSpace *space, const char *what, double *values);
 void callback_push_view(lua_State *L, const PbtOptions *options, const PbtView *view);

@@ -77,13 +77,25 @@ local function made(what, me)
     return me
 end
 
+-- What a function changes in its `h` is nobody else's.
+local function copy(values)
+    local other = {}
+    for name, value in pairs(values) do other[name] = value end
+    return other
+end
+
+local RANDOM_SEEDS = 0x7FFFFFFF
+
 -- The functions of app/lua/population/lua_member.c. A member is { me, h, slot, and the steps it has made }.
 function member.calls(fields, seed)
-    local function rng(one, purpose, counter) return core.rng(seed, one.slot, "lua." .. purpose, counter) end
+    local function rng(one, purpose, counter)
+        math.randomseed(core.rng(seed, one.slot, "lua.math." .. purpose, counter):integer(0, RANDOM_SEEDS))
+        return core.rng(seed, one.slot, "lua." .. purpose, counter)
+    end
     local calls = {}
     function calls.create(slot, values)
         local one = { slot = slot, h = values, steps = 0 }
-        one.me = made("init", fields.init(values, rng(one, "init", 0), slot))
+        one.me = made("init", fields.init(copy(values), rng(one, "init", 0), slot))
         return one
     end
     function calls.apply(one, values)
@@ -92,10 +104,10 @@ function member.calls(fields, seed)
     end
     function calls.step(one, first, steps)
         one.steps = first + steps
-        fields.step(one.me, one.h, steps, rng(one, "step", first))
+        fields.step(one.me, copy(one.h), steps, rng(one, "step", first))
     end
     function calls.score(one)
-        return results(fields, fields.score(one.me, one.h, rng(one, "score", one.steps)))
+        return results(fields, fields.score(one.me, copy(one.h), rng(one, "score", one.steps)))
     end
     function calls.save(one)
         return plain.encode(fields.save and fields.save(one.me) or one.me, "the member")

@@ -119,13 +119,18 @@ function Run:drop(member) self.core:drop(number_of("run:drop", member)) end
 function Run:set(member, values) self.core:set_values(number_of("run:set", member), values) end
 function Run:gan(slot) return self.core:gan(slot) end
 function Run:signals(slot) return self.core:signals(slot) end
--- Values and deviations of all scores, as metric.scorer tells of them, when the member was scored last; nil without scores.
+-- Values and deviations of all scores, as metric.scorer tells of them, when the member was scored last; nil for those that
+-- were not taken. nil without scores.
 function Run:measured(slot)
     local values, deviations, more, their_deviations = self.core:measured(slot)
+    if not values or values[1] ~= values[1] then return nil end
     local raw = rawget(self, "fields").finish
-    if values and raw then values, deviations = raw(values, deviations) end
+    if raw then values, deviations = raw(values, deviations) end
+    local count = #values
     for i = 1, #(more or {}) do
-        values[#values + 1], deviations[#deviations + 1] = more[i], their_deviations[i]
+        if more[i] == more[i] then
+            values[count + i], deviations[count + i] = more[i], their_deviations[i]
+        end
     end
     return values, deviations
 end
@@ -274,7 +279,7 @@ local OPTIONS = {
     whole = { "boolean" },    -- resume from the last round whose states are whole
     order = { "table" },      -- of an asynchronous run's ready moments, to make it again
     facts = { "table" },      -- more facts for the store
-    start = { "string" },     -- a state file that all members begin with
+    start = { "string" },     -- a state file that all members begin with; needed on resuming, too
     progress = { "function" }, -- progress(run, "ready" or "round", member's number)
     interrupted = { "function" },
 }
@@ -288,13 +293,12 @@ function population.new(experiment, given)
         rounds = experiment.rounds, kept = { state = {} }, functions = functions, token_of = token_of,
     }
     local run = setmetatable({ fields = self }, meta)
-    local fresh = not options.resume
     function self.make(slot, values)
         local member, shape = experiment:member(self.seed, slot, values)
-        if fresh and options.start then member:load(options.start) end
+        if options.start then member:load(options.start) end
         return member, shape
     end
-    if fresh and options.start then experiment:member(self.seed, 0):load(options.start) end -- may be of no use
+    if options.start then experiment:member(self.seed, 0):load(options.start) end -- may be of no use
     local scoring = experiment:scoring(self.seed)
     self.scores, self.finish = scoring and scoring.told, scoring and scoring.raw_finish
     self.facts = experiment:facts(scoring)
@@ -314,7 +318,6 @@ function population.new(experiment, given)
     put_rules(spec, self)
     put_members(spec, self, scoring)
     self.core = core.new(spec, options.resume, options.whole)
-    fresh = false
     local memory = plain.decode(self.core:memory())
     if memory then self.kept.state, self.rounds = memory.state, memory.rounds end
     return run

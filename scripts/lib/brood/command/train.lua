@@ -68,6 +68,14 @@ function train.prepare(experiment)
     experiment:scoring(experiment.seed)
 end
 
+-- The state that all members begin with is kept: a run that is killed early begins with it again.
+local START = "start.safetensors"
+
+local function keep_start(folder, state)
+    command.try(files.save, folder:path(START), command.read(state))
+    return folder:path(START)
+end
+
 -- A new run in a new directory. options: script (its path), overrides, source (folder.source), workers, replays, order
 -- (of ready moments, to make an asynchronous run again).
 function train.begin(folder, experiment, options)
@@ -77,7 +85,8 @@ function train.begin(folder, experiment, options)
     log("run: %s", folder.directory)
     local show = watch.new(folder, experiment, log)
     local chosen = population_options(folder, show, options)
-    chosen.from, chosen.from_round, chosen.start = options.source.run, options.source.round, options.source.state
+    chosen.from, chosen.from_round = options.source.run, options.source.round
+    chosen.start = options.source.state and keep_start(folder, options.source.state)
     chosen.order = options.order
     chosen.facts = {
         { name = "script", value = files.absolute(options.script) or options.script, aside = true },
@@ -114,6 +123,7 @@ function train.resume(folder, experiment, options)
     local show = watch.new(folder, experiment, log)
     local chosen = population_options(folder, show, options)
     chosen.resume, chosen.whole = true, options.whole
+    if files.kind(folder:path(START)) == "file" then chosen.start = folder:path(START) end
     local run = command.try(population.new, experiment, chosen)
     if options.more then run:extend(options.more) end
     local round = run.round

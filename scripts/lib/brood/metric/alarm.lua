@@ -82,7 +82,7 @@ local function best_before(history, i, of)
     local best, deviation, value
     for round = 1, #history - 1 do
         local known = history[round].values[i]
-        if known and (not best or of(known) > best) then
+        if known and known == known and (not best or of(known) > best) then
             best, deviation, value = of(known), history[round].deviations[i], known
         end
     end

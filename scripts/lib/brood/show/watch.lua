@@ -139,19 +139,26 @@ end
 -- At a member's ready moment: what its signals tell.
 function Show:look_for_alarms(run, slot)
     local members = run.members
-    local values, deviations = run:measured(slot)
-    self.measured[slot] = values and { values = values, deviations = deviations }
     if find(members, slot).failed then return end
+    if run.going then self:measure(run, slot) end
     self.history[slot] = self.history[slot] or {}
     table.insert(self.history[slot], run:signals(slot))
     local place = ("step %d%s"):format(find(members, slot).steps, #members > 1 and (", member %d"):format(slot) or "")
     self.told[slot] = tell_alarms(self.log, place, alarm.look(self.history[slot], self.real_spread), self.told[slot] or {})
 end
 
--- After a round: what the scores of the best member tell. A copy's are those of whom it was copied from.
+function Show:measure(run, slot)
+    local values, deviations = run:measured(slot)
+    self.measured[slot] = values and { values = values, deviations = deviations }
+end
+
+-- After a round: what the scores of the best member tell. A copy's are those of whom it was copied from. In an
+-- asynchronous run they were looked at when that was ready; it trains meanwhile.
 function Show:look_at_scores(run)
     local best = run.scores and best_of(run.members)
-    local measured = best and self.measured[best.parent]
+    if not best then return end
+    if not run.going then self:measure(run, best.parent) end
+    local measured = self.measured[best.parent]
     if not measured then return end
     table.insert(self.scores, measured)
     local found = {}
