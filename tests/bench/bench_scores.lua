@@ -55,7 +55,7 @@ local function time_scores(title, width, set)
     for _, r1 in ipairs { false, true } do
         local member = dcgan(width, set, r1):member(1, 0)
         member:train(3)
-        training[r1] = least(3, function() member:train(20) end) * 5
+        training[r1] = least(5, function() member:train(20) end) * 5
     end
     local experiment = dcgan(width, set, false)
     local member = experiment:member(1, 0)
@@ -70,8 +70,9 @@ local function time_scores(title, width, set)
             local scores = { metric[name] { classifier = classifier } }
             local scorer = metric.scorer(scores, experiment)
             local images
-            local sampling = least(3, function() images = member:sample(1, 2500, 1) end)
-            local measuring = least(3, function() scorer:measure(images) end)
+            local times = name == "classifier_score" and 10 or 3
+            local sampling = least(times, function() images = member:sample(1, 2500, 1) end)
+            local measuring = least(times, function() scorer:measure(images) end)
             print(("    %-8s %-17s %4.0f ms: sampling %4.0f, measuring %4.0f; %5.1f %% of 100 steps, %5.1f %% with R1")
                 :format(architecture, name, (sampling + measuring) * 1e3, sampling * 1e3, measuring * 1e3,
                     100 * (sampling + measuring) / training[false], 100 * (sampling + measuring) / training[true]))

@@ -186,7 +186,7 @@ class RunTest(Home):
         script, run = os.path.join(self.home, "tiny.lua"), os.path.join(self.home, "run")
         with open(script, "w", encoding="utf-8") as file:
             file.write(RUN % self.real)
-        self.brood("run", script, run)
+        self.brood("run", script, "--out", run)
         done = self.brood("score", run, "--count", "60")
         self.assertIn("60 of 60 images generated", done.stderr)
         self.assertGreater(column(done.stdout, "frechet"), 0)
