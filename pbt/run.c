@@ -147,6 +147,12 @@ int64_t pbt_run_round(const PbtRun *run) {
     return run->round;
 }
 
+PbtView pbt_run_scored(const PbtRun *run, size_t index) {
+    const Slot *slot = run->slots[index];
+    bool scored = slot->scored.round > 0; /* those that were added have not been */
+    return slot_view(scored ? &slot->scored : &slot->now, slot);
+}
+
 bool pbt_run_stopped(const PbtRun *run) {
     return run->stopped;
 }

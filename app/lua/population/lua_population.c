@@ -129,16 +129,24 @@ static int population_stopped(lua_State *L) {
     return 1;
 }
 
-static int population_members(lua_State *L) {
-    Population *population = enter(L, "members");
+static int push_members(lua_State *L, const char *what, PbtView view(const PbtRun *, size_t)) {
+    Population *population = enter(L, what);
     size_t count = pbt_run_count(population->run);
     lua_createtable(L, (int)count, 0);
     for (size_t i = 0; i < count; i++) {
-        PbtView view = pbt_run_view(population->run, i);
-        callback_push_view(L, &population->options, &view);
+        PbtView member = view(population->run, i);
+        callback_push_view(L, &population->options, &member);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
     return 1;
+}
+
+static int population_members(lua_State *L) {
+    return push_members(L, "members", pbt_run_view);
+}
+
+static int population_scored(lua_State *L) {
+    return push_members(L, "scored", pbt_run_scored);
 }
 
 static size_t find_slot(const Population *population, int64_t slot) {
@@ -299,6 +307,8 @@ static const BindingFunction METHODS[] = {
     {"interval", "(): integer", "Steps in a round.", population_interval},
     {"stopped", "(): boolean", "Whether the schedule has stopped it.", population_stopped},
     {"members", "(): table[]", "All members, as tables.", population_members},
+    {"scored", "(): table[]", "All members as they were when they were scored, before any copied another.",
+     population_scored},
     {"gan", "(slot: integer): brood.Member?", "The live member of a slot, between rounds.", population_gan},
     {"signals", "(slot: integer): table<string, number>", "What was seen of its last steps.",
      population_signals},

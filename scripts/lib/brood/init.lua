@@ -3,7 +3,8 @@ local graph = require "brood.graph"
 local script = require "brood.script"
 
 local brood = {
-    experiment = function(fields) return require("brood.experiment").new(fields) end,
+    -- Of C, so that `return brood.experiment { ... }` leaves the script's line to be found.
+    experiment = script.constructor(function(fields) return require("brood.experiment").new(fields) end),
     graph = graph, -- symbolic tensors, gradients, programs
     grad = graph.grad,
 }

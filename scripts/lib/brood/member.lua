@@ -110,7 +110,7 @@ function member.calls(fields, seed)
         return results(fields, fields.score(one.me, copy(one.h), rng(one, "score", one.steps)))
     end
     function calls.save(one)
-        return plain.encode(fields.save and fields.save(one.me) or one.me, "the member")
+        return plain.encode(fields.save and made("save", fields.save(one.me)) or one.me, "the member")
     end
     function calls.load(one, text)
         local data, message = plain.decode(text)

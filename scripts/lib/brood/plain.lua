@@ -17,8 +17,12 @@ end
 
 local write
 
+local DEPTH = 100 -- tables within tables: what Lua reads back
+
 local function write_table(out, value, path, open)
     if open[value] then error(path .. ": the table holds itself", 0) end
+    open.depth = (open.depth or 0) + 1
+    if open.depth > DEPTH then error(("%s: over %d tables within each other"):format(path, DEPTH), 0) end
     if getmetatable(value) ~= nil then error(path .. ": plain data expected, got an object", 0) end
     open[value] = true
     local keys = {}
@@ -39,6 +43,7 @@ local function write_table(out, value, path, open)
     end
     out[#out + 1] = "}"
     open[value] = nil
+    open.depth = open.depth - 1
 end
 
 function write(out, value, path, open)

@@ -63,10 +63,25 @@ end
 
 local Run = {}
 
+-- Steps that a member still has to make where their number is fixed, by `steps` or by a replay; else nil.
+local function steps_left(self)
+    local total = self.experiment.steps
+    for _, entry in ipairs(self.experiment.replay or {}) do total = (total or 0) + entry.steps end
+    if not total then return nil end
+    local made = 0
+    for _, member in ipairs(self.core:members()) do made = math.max(made, member.steps) end
+    return math.max(0, total - made)
+end
+
 local READ = {
     round = function(self) return self.core and self.core:round() or 0 end,
     interval = function(self) return self.core:interval() end,
     members = function(self) return self.core:members() end,
+    scored = function(self) return self.core:scored() end, -- as they were before anybody copied
+    planned = function(self) -- rounds, as far as that is known
+        local rest = steps_left(self)
+        return rest and self.core:round() + math.ceil(rest / self.core:interval()) or self.rounds
+    end,
     stopped = function(self) return self.core:stopped() end,
 }
 
@@ -79,7 +94,7 @@ local WRITE = {
     state = function(self, value) self.kept.state = value end,
 }
 
-local FIELDS = { "round", "rounds", "interval", "members", "exploit", "explore", "state", "seed", "experiment", "directory",
+local FIELDS = { "round", "rounds", "planned", "scored", "interval", "members", "state", "seed", "experiment", "directory",
     "stop", "stopped", "pin", "fork", "add", "drop", "set", "go", "extend", "close", "gan", "signals", "measured", "facts", "scores" }
 
 local meta = {
@@ -93,6 +108,7 @@ local meta = {
         if name == "directory" or name == "scores" or name == "going" or name == "finish" then
             return nil
         end
+        if WRITE[name] then script.fail(("run.%s: it can be set, not read"):format(name)) end
         script.fail(("run has no '%s'%s"):format(tostring(name), check.hint(name, FIELDS)))
     end,
     __newindex = function(self, name, value)
@@ -116,7 +132,16 @@ function Run:pin(member) self.core:pin(number_of("run:pin", member)) end
 function Run:fork(from, into) self.core:fork(number_of("run:fork: from", from), number_of("run:fork: into", into)) end
 function Run:add(count) self.core:add(count == nil and 1 or count) end
 function Run:drop(member) self.core:drop(number_of("run:drop", member)) end
-function Run:set(member, values) self.core:set_values(number_of("run:set", member), values) end
+-- Those that are not given stay as they are.
+function Run:set(member, values)
+    local slot, all = number_of("run:set", member), {}
+    check.value("run:set: hyperparameters", values, { "table" })
+    for _, one in ipairs(self.members) do
+        if one.slot == slot then all = one.values end
+    end
+    for name, value in pairs(values) do all[name] = value end
+    self.core:set_values(slot, all)
+end
 function Run:gan(slot) return self.core:gan(slot) end
 function Run:signals(slot) return self.core:signals(slot) end
 -- Values and deviations of all scores, as metric.scorer tells of them, when the member was scored last; nil for those that
@@ -138,6 +163,11 @@ function Run:close() if self.core then self.core:close() end end
 
 -- So many rounds more than are done, even if it was stopped.
 function Run:extend(rounds)
+    local experiment = self.experiment
+    if experiment.steps or experiment.replay then
+        error(("%s: there is no going on: `brood run SCRIPT --from RUN` begins where it ended"):format(experiment.steps
+            and ("it was to have %d steps"):format(experiment.steps) or "its schedule ends where it ends"), 0)
+    end
     rawget(self, "fields").rounds = self.round + rounds
     if self.stopped then self.core:go_on() end
 end

@@ -16,13 +16,16 @@ function train.workers(options)
     return command.whole(options, "workers", 1, WORKER_LIMIT, math.min(files.cores(), WORKER_LIMIT))
 end
 
--- f(), while the run goes on: whatever goes wrong, what was kept before stays.
+-- f(), while the run goes on: whatever goes wrong, what was kept before stays. What is wrong with the script stays wrong.
 local function guarded(folder, log, f)
     local fine, result = pcall(f)
     if fine then return result end
-    log("stopped: %s", tostring(result))
-    command.fail("%s: %s\nall rounds that were finished are kept: `brood resume %s` goes on from there", folder.directory,
-        tostring(result), folder.directory)
+    local message = tostring(result)
+    log:write("stopped: ", message, "\n")
+    local advice = message:find("stack traceback", 1, true)
+        and ("mend the script and begin a new run from there: brood run SCRIPT --from %s"):format(folder.directory)
+        or ("`brood resume %s` goes on from there"):format(folder.directory)
+    command.fail("%s: %s\nall rounds that were finished are kept: %s", folder.directory, message, advice)
 end
 
 local function finish(folder, show, log)
@@ -125,7 +128,7 @@ function train.resume(folder, experiment, options)
     chosen.resume, chosen.whole = true, options.whole
     if files.kind(folder:path(START)) == "file" then chosen.start = folder:path(START) end
     local run = command.try(population.new, experiment, chosen)
-    if options.more then run:extend(options.more) end
+    if options.more then command.try(run.extend, run, options.more) end
     local round = run.round
     if run.stopped or round >= run.rounds then
         run:close()
@@ -135,7 +138,7 @@ function train.resume(folder, experiment, options)
         end)
         command.fail("%s: all its %d rounds are done: --rounds N trains for N rounds more", folder.directory, round)
     end
-    log("resumed after round %d of %d", round, run.rounds)
+    log("resumed after round %d of %d", round, run.planned)
     go(folder, experiment, run, show, log)
 end
 

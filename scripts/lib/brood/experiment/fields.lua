@@ -129,14 +129,27 @@ function fields.check_kind(self)
     end
 end
 
+local REPLAY_ROUNDS = 1000000 -- more than there are: the schedule's end ends it
+
+-- One member goes through a schedule, whatever else the experiment says of populations.
 function fields.check_replay(self)
     if not self.replay then return end
     if #self.replay == 0 then script.fail "experiment: replay: the schedule is empty" end
-    if self.mode == "asynchronous" then script.fail "experiment: replay: it is of rounds, and so synchronous" end
     for i, entry in ipairs(self.replay) do
-        check.value(("experiment: replay[%d].steps"):format(i), entry.steps, { "number", integer = true, min = 1 })
+        local what = ("experiment: replay[%d]"):format(i)
+        check.value(what .. ".steps", entry.steps, { "number", integer = true, min = 1 })
+        for _, name in ipairs(check.names(self.space)) do
+            if entry[name] == nil then script.fail(("%s: %s is missing"):format(what, name)) end
+        end
+        for _, name in ipairs(check.names(entry)) do
+            if name ~= "steps" and not self.space[name] then
+                script.fail(("%s: there is no hyperparameter '%s'%s"):format(what, name, check.hint(name,
+                    check.names(self.space))))
+            end
+        end
     end
     self.population, self.exploit, self.control, self.schedule = 1, pbt.none {}, "off", nil
+    self.mode, self.rounds = "synchronous", REPLAY_ROUNDS
 end
 
 function fields.check_population(self)

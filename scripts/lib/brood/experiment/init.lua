@@ -12,8 +12,6 @@ local Experiment = {}
 Experiment.__index = Experiment
 Experiment.__name = "brood.Experiment"
 
-local REPLAY_ROUNDS = 1000000 -- more than there are: the schedule's end ends it
-
 local experiment = {}
 
 function experiment.new(given)
@@ -72,7 +70,6 @@ end
 function Experiment:set_replay(entries)
     self.replay = entries
     fields.check_replay(self)
-    self.rounds = REPLAY_ROUNDS
 end
 
 -- Names of what is seen of a round's steps: the trainer's, then how far fixed images spread.

@@ -173,7 +173,7 @@ function Show:tell_signals(run, round)
     local member = run.members[1]
     local of = run:signals(member.slot)
     local names = signals.sorted(self.experiment:signals())
-    local seconds = (files.seconds() - self.round_start) / math.max(1, member.steps - (self.steps or 0))
+    local seconds = (files.seconds() - self.round_start) / math.max(1, member.steps - self.steps)
     local score = run.scores and member.score
     if not self.headed then
         local players, words = signals.heading(names, score and run.scores[1].name)
@@ -184,8 +184,7 @@ function Show:tell_signals(run, round)
     self.log("%s", signals.row(names, of, round, member.age, seconds, score and sign * score, member.deviation))
     self.steps = member.steps
     local rate = 1 / seconds
-    local rest = math.max(0, run.rounds - round) * run.interval
-    if self.experiment.steps then rest = math.max(0, self.experiment.steps - member.steps) end
+    local rest = math.max(0, run.planned - round) * run.interval
     if rest > 0 then
         self.log:status(("%s steps/s, %s images/s, %s left"):format(text.number(rate),
             text.count(rate * self.experiment.batch), text.seconds(rest * seconds)))
@@ -194,7 +193,7 @@ end
 
 -- Several members: a table that is drawn in its place, and lines for the log.
 function Show:open(run)
-    self.round_start = files.seconds()
+    self.round_start, self.steps = files.seconds(), run.members[1].steps
     if not self.experiment.members and self.experiment.population == 1 then return end
     local scores, experiment = run.scores, self.experiment
     local reports = {}
@@ -202,7 +201,7 @@ function Show:open(run)
     local options = {
         hypers = experiment:moving(), reports = experiment.members and experiment.members.reports or reports,
         score = scores and scores[1].name or "score", lower = scores and scores[1].better == "lower" or nil,
-        rounds = run.rounds, interval = run.interval, batch = not experiment.members and experiment.batch or nil,
+        rounds = run.planned, interval = run.interval, batch = not experiment.members and experiment.batch or nil,
         asynchronous = experiment.mode == "asynchronous",
     }
     if scores and scores[1].ceiling then
@@ -215,9 +214,17 @@ function Show:open(run)
     self:update(run, "start")
 end
 
+-- The members of a round as they were trained and scored, each with whom it has copied since.
+local function trained(run)
+    local now, members = {}, run.scored
+    for _, member in ipairs(run.members) do now[member.slot] = member end
+    for _, member in ipairs(members) do member.parent = now[member.slot].parent end
+    return members
+end
+
 function Show:update(run, moment, slot)
     local info = { moment = moment, round = run.round, slot = slot, interval = run.interval }
-    local members = run.members
+    local members = moment == "round" and trained(run) or run.members
     self.log.table:update(members, info)
     if moment ~= "ready" then self.lines:update(members, info) end
 end
