@@ -61,9 +61,10 @@ struct PbtRun {
     int64_t round; /* done */
     int64_t next_slot;
     bool stopped;
-    bool scheduling; /* the schedule is being called */
-    bool training;   /* by threads */
-    Slot **slots;    /* in order of slot */
+    bool scheduling;  /* the schedule is being called */
+    bool training;    /* by threads */
+    const Slot *told; /* whose ready moment it is, while threads train */
+    Slot **slots;     /* in order of slot */
     size_t count, room;
     void **workers; /* one context per thread, and one more for the caller's */
     size_t worker_count;

@@ -162,6 +162,10 @@ PbtView pbt_run_view(const PbtRun *run, size_t index) {
     return view;
 }
 
+bool pbt_run_resting(const PbtRun *run, size_t index) {
+    return !run->training || run->slots[index] == run->told;
+}
+
 void *pbt_run_member(const PbtRun *run, size_t index, void **worker) {
     if (worker) *worker = run_worker(run);
     return run->slots[index]->member;

@@ -66,7 +66,9 @@ static Status watch(Crew *crew, bool tell, bool *interrupted, Error *error) {
         Slot *slot = news ? run->slots[crew->done[told++]] : NULL;
         pthread_mutex_unlock(&crew->mutex);
         if (slot) run_show(slot);
+        run->told = slot;
         if (slot && tell && !status) status = run_progress(run, PBT_MEMBER_READY, slot->now.slot, error);
+        run->told = NULL;
         if (run_interrupted(run)) *interrupted = true;
         pthread_mutex_lock(&crew->mutex);
         if (status || *interrupted) crew->stop = true;
