@@ -209,7 +209,8 @@ Status pbt_run_new(PbtRun **run, const PbtOptions *options, Error *error);
  * are missing or damaged are given up, for the last one that is whole. */
 Status pbt_run_resume(PbtRun **run, const PbtOptions *options, bool whole, Error *error);
 /* Goes on until `rounds` rounds have been made in all; returns at once when they have. STATUS_NOT_FINITE when
- * all members failed. After an error or an interruption the run is to be freed, and may be resumed. */
+ * all members failed. After an error or an interruption the run makes no more rounds (STATUS_INVALID): it is
+ * to be freed, and may be resumed. */
 Status pbt_run_rounds(PbtRun *run, int64_t rounds, PbtEnd *end, Error *error);
 void pbt_run_free(PbtRun *run);
 

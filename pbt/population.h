@@ -58,7 +58,8 @@ typedef struct Store Store;
 struct PbtRun {
     PbtOptions options;
     Settings settings;
-    int64_t round; /* done */
+    int64_t round;      /* done */
+    const char *broken; /* what left its members in the middle of a round; NULL: nothing */
     int64_t next_slot;
     bool stopped;
     bool scheduling;  /* the schedule is being called */

@@ -524,6 +524,10 @@ Status pbt_run_resume(PbtRun **out, const PbtOptions *options, bool whole, Error
 
 Status pbt_run_rounds(PbtRun *run, int64_t rounds, PbtEnd *end, Error *error) {
     *end = PBT_FINISHED;
-    return run->options.asynchronous ? asynchronous_rounds(run, rounds, end, error)
-                                     : synchronous_rounds(run, rounds, end, error);
+    if (run->broken) return error_set(error, STATUS_INVALID, "the run %s: free it and resume", run->broken);
+    Status status = run->options.asynchronous ? asynchronous_rounds(run, rounds, end, error)
+                                              : synchronous_rounds(run, rounds, end, error);
+    if (status) run->broken = "ended with an error";
+    if (!status && *end == PBT_INTERRUPTED) run->broken = "was interrupted";
+    return status;
 }

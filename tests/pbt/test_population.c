@@ -263,7 +263,9 @@ static void test_all_fail(void **state) {
     PbtEnd end;
     assert_refused(pbt_run_rounds(run, 10, &end, &toy_error), STATUS_NOT_FINITE,
                    "all 4 members have failed by round 3");
-    assert_refused(pbt_run_rounds(run, 10, &end, &toy_error), STATUS_NOT_FINITE, "the loss is nan");
+    assert_non_null(strstr(toy_error.message, "the loss is nan"));
+    assert_refused(pbt_run_rounds(run, 10, &end, &toy_error), STATUS_INVALID,
+                   "the run ended with an error: free it and resume");
     pbt_run_free(run);
 }
 
@@ -407,6 +409,11 @@ static void test_interruption(void **state) {
         PbtRun *run = begin(&options);
         assert_int_equal(go(run, 1000), PBT_INTERRUPTED);
         assert_true(pbt_run_round(run) < 1000);
+        int64_t steps = pbt_run_view(run, 0).steps;
+        PbtEnd end; /* members that were trained, but not settled, would be trained again */
+        assert_refused(pbt_run_rounds(run, 1000, &end, &toy_error), STATUS_INVALID,
+                       "the run was interrupted: free it and resume");
+        assert_int_equal(pbt_run_view(run, 0).steps, steps);
         pbt_run_free(run);
     }
 }
