@@ -106,6 +106,7 @@ Status run_all_failed(const PbtRun *run, Error *error); /* STATUS_NOT_FINITE if 
  */
 
 PbtView slot_view(const Standing *standing, const Slot *slot); /* `slot` may be NULL */
+PbtScore slot_unscored(void);                                  /* nothing is known of it */
 void slot_fail(Slot *slot, const char *stage, const Error *error);
 void slot_create(PbtRun *run, void *worker, Slot *slot); /* anew, with its present values */
 void slot_free(PbtRun *run, Slot *slot);

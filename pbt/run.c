@@ -187,7 +187,8 @@ Status run_add_slot(PbtRun *run, int64_t number, Slot **slot, Error *error) {
         !(*slot = memory_new(1, sizeof **slot)))
         return error_no_memory(error, "a member");
     (*slot)->now.slot = (*slot)->now.parent = number;
-    (*slot)->now.score.score = (*slot)->now.fitness = NAN;
+    (*slot)->now.score = slot_unscored();
+    (*slot)->now.fitness = NAN;
     run->slots[run->count++] = *slot;
     if (number >= run->next_slot) run->next_slot = number + 1;
     return STATUS_OK;
@@ -356,7 +357,8 @@ static Status take_values(PbtRun *run, Slot *slot, Error *error) {
     return pbt_space_keep(space, values, error);
 }
 
-/* Where it left off, with its steps, so that no stream shows the same numbers twice. */
+/* Where it left off, with its steps, so that no stream shows the same numbers twice; its scores are another
+ * run's, and may mean something else here. */
 static Status take_member(PbtRun *run, size_t index, const Standing *other, const char *states,
                           Error *error) {
     Slot *slot;
@@ -366,6 +368,9 @@ static Status take_member(PbtRun *run, size_t index, const Standing *other, cons
     slot->now.slot = slot->now.parent = (int64_t)index;
     slot->now.round = slot->now.parent_round = 0;
     slot->now.pinned = false;
+    slot->now.score = slot_unscored();
+    slot->now.fitness = NAN;
+    slot->now.window_count = 0;
     slot->now.state[0] = '\0';
     status = take_values(run, slot, error);
     if (status) return status;
