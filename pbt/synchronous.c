@@ -277,11 +277,12 @@ static Status report_best(PbtRun *run, bool *interrupted, Error *error) {
     return crew_each(run, report_job, false, interrupted, error);
 }
 
-/* A mosaic of several donors has a score of its own; all others have their donor's, or keep theirs. */
+/* A mosaic of several donors has a score of its own; all others have their donor's, or keep theirs. Where
+ * only the best are reported, that has been done. */
 static Status rescore_job(PbtRun *run, void *worker, Slot *slot, Error *error) {
     if (!slot->mosaic) return STATUS_OK;
     slot_score(run, worker, slot);
-    slot_report(run, worker, slot);
+    if (run->options.report_best == 0) slot_report(run, worker, slot);
     return slot_save(run, worker, slot, error);
 }
 
