@@ -234,7 +234,9 @@ static Status attend(Crowd *crowd, bool *interrupted, Error *error) {
         size_t index;
         bool taken = take_ready(crowd, &index);
         pthread_mutex_unlock(&crowd->mutex);
+        run->told = taken ? run->slots[index] : NULL;
         if (taken) status = ready(run, run->slots[index], error);
+        run->told = NULL;
         *interrupted = run_interrupted(run);
         pthread_mutex_lock(&crowd->mutex);
         if (taken) crowd->pace[index] = IDLE;

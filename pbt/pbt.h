@@ -209,17 +209,26 @@ Status pbt_run_new(PbtRun **run, const PbtOptions *options, Error *error);
  * are missing or damaged are given up, for the last one that is whole. */
 Status pbt_run_resume(PbtRun **run, const PbtOptions *options, bool whole, Error *error);
 /* Goes on until `rounds` rounds have been made in all; returns at once when they have. STATUS_NOT_FINITE when
- * all members failed. After an error or an interruption the run is to be freed, and may be resumed. */
+ * all members failed. After an error or an interruption the run makes no more rounds (STATUS_INVALID): it is
+ * to be freed, and may be resumed. */
 Status pbt_run_rounds(PbtRun *run, int64_t rounds, PbtEnd *end, Error *error);
 void pbt_run_free(PbtRun *run);
 
 int64_t pbt_run_round(const PbtRun *run); /* rounds done (asynchronous: by all members) */
 size_t pbt_run_count(const PbtRun *run);
 PbtView pbt_run_view(const PbtRun *run, size_t index); /* in order of slot; valid until the run goes on */
+<<<<<<< HEAD
 /* The same as it was at the end of its last training, before it copied anybody. */
 PbtView pbt_run_scored(const PbtRun *run, size_t index);
 bool pbt_run_stopped(const PbtRun *run); /* by its schedule */
 /* Between synchronous rounds: the live member and a context to use it with. */
+=======
+bool pbt_run_stopped(const PbtRun *run);               /* by its schedule */
+/* Whether no worker has the member: it is so for all between rounds, and while threads train for the one
+ * whose ready moment it is. */
+bool pbt_run_resting(const PbtRun *run, size_t index);
+/* The live member, which must be resting, and a context to use it with. */
+>>>>>>> pbtfix
 void *pbt_run_member(const PbtRun *run, size_t index, void **worker);
 const void *pbt_run_memory(const PbtRun *run, size_t *size); /* what was remembered when the run was left */
 

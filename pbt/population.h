@@ -58,12 +58,14 @@ typedef struct Store Store;
 struct PbtRun {
     PbtOptions options;
     Settings settings;
-    int64_t round; /* done */
+    int64_t round;      /* done */
+    const char *broken; /* what left its members in the middle of a round; NULL: nothing */
     int64_t next_slot;
     bool stopped;
-    bool scheduling; /* the schedule is being called */
-    bool training;   /* by threads */
-    Slot **slots;    /* in order of slot */
+    bool scheduling;  /* the schedule is being called */
+    bool training;    /* by threads */
+    const Slot *told; /* whose ready moment it is, while threads train */
+    Slot **slots;     /* in order of slot */
     size_t count, room;
     void **workers; /* one context per thread, and one more for the caller's */
     size_t worker_count;
@@ -104,6 +106,7 @@ Status run_all_failed(const PbtRun *run, Error *error); /* STATUS_NOT_FINITE if 
  */
 
 PbtView slot_view(const Standing *standing, const Slot *slot); /* `slot` may be NULL */
+PbtScore slot_unscored(void);                                  /* nothing is known of it */
 void slot_fail(Slot *slot, const char *stage, const Error *error);
 void slot_create(PbtRun *run, void *worker, Slot *slot); /* anew, with its present values */
 void slot_free(PbtRun *run, Slot *slot);

@@ -168,6 +168,10 @@ PbtView pbt_run_view(const PbtRun *run, size_t index) {
     return view;
 }
 
+bool pbt_run_resting(const PbtRun *run, size_t index) {
+    return !run->training || run->slots[index] == run->told;
+}
+
 void *pbt_run_member(const PbtRun *run, size_t index, void **worker) {
     if (worker) *worker = run_worker(run);
     return run->slots[index]->member;
@@ -189,7 +193,8 @@ Status run_add_slot(PbtRun *run, int64_t number, Slot **slot, Error *error) {
         !(*slot = memory_new(1, sizeof **slot)))
         return error_no_memory(error, "a member");
     (*slot)->now.slot = (*slot)->now.parent = number;
-    (*slot)->now.score.score = (*slot)->now.fitness = NAN;
+    (*slot)->now.score = slot_unscored();
+    (*slot)->now.fitness = NAN;
     run->slots[run->count++] = *slot;
     if (number >= run->next_slot) run->next_slot = number + 1;
     return STATUS_OK;
@@ -358,7 +363,8 @@ static Status take_values(PbtRun *run, Slot *slot, Error *error) {
     return pbt_space_keep(space, values, error);
 }
 
-/* Where it left off, with its steps, so that no stream shows the same numbers twice. */
+/* Where it left off, with its steps, so that no stream shows the same numbers twice; its scores are another
+ * run's, and may mean something else here. */
 static Status take_member(PbtRun *run, size_t index, const Standing *other, const char *states,
                           Error *error) {
     Slot *slot;
@@ -368,6 +374,9 @@ static Status take_member(PbtRun *run, size_t index, const Standing *other, cons
     slot->now.slot = slot->now.parent = (int64_t)index;
     slot->now.round = slot->now.parent_round = 0;
     slot->now.pinned = false;
+    slot->now.score = slot_unscored();
+    slot->now.fitness = NAN;
+    slot->now.window_count = 0;
     slot->now.state[0] = '\0';
     status = take_values(run, slot, error);
     if (status) return status;
@@ -526,6 +535,10 @@ Status pbt_run_resume(PbtRun **out, const PbtOptions *options, bool whole, Error
 
 Status pbt_run_rounds(PbtRun *run, int64_t rounds, PbtEnd *end, Error *error) {
     *end = PBT_FINISHED;
-    return run->options.asynchronous ? asynchronous_rounds(run, rounds, end, error)
-                                     : synchronous_rounds(run, rounds, end, error);
+    if (run->broken) return error_set(error, STATUS_INVALID, "the run %s: free it and resume", run->broken);
+    Status status = run->options.asynchronous ? asynchronous_rounds(run, rounds, end, error)
+                                              : synchronous_rounds(run, rounds, end, error);
+    if (status) run->broken = "ended with an error";
+    if (!status && *end == PBT_INTERRUPTED) run->broken = "was interrupted";
+    return status;
 }

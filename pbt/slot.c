@@ -26,6 +26,12 @@ PbtView slot_view(const Standing *standing, const Slot *slot) {
                      .failure = slot ? slot->failure : ""};
 }
 
+PbtScore slot_unscored(void) {
+    PbtScore score = {.score = NAN};
+    for (size_t i = 0; i < PBT_REPORTS; i++) score.reports[i] = NAN;
+    return score;
+}
+
 void slot_fail(Slot *slot, const char *stage, const Error *error) {
     slot->now.failed = true;
     slot->now.state[0] = '\0';
@@ -128,8 +134,7 @@ void slot_score(PbtRun *run, void *worker, Slot *slot) {
     const PbtKind *kind = run->options.kind;
     Error error = {.status = STATUS_OK};
     if (slot->now.failed) return;
-    PbtScore score = {.score = NAN};
-    for (size_t i = 0; i < PBT_REPORTS; i++) score.reports[i] = NAN;
+    PbtScore score = slot_unscored();
     double start = cpu_seconds(kind, slot->member);
     Status status = kind->score(kind->context, worker, slot->member, &score, &error);
     slot->ledger.scoring += cpu_seconds(kind, slot->member) - start;

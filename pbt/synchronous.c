@@ -66,7 +66,9 @@ static Status watch(Crew *crew, bool tell, bool *interrupted, Error *error) {
         Slot *slot = news ? run->slots[crew->done[told++]] : NULL;
         pthread_mutex_unlock(&crew->mutex);
         if (slot) run_show(slot);
+        run->told = slot;
         if (slot && tell && !status) status = run_progress(run, PBT_MEMBER_READY, slot->now.slot, error);
+        run->told = NULL;
         if (run_interrupted(run)) *interrupted = true;
         pthread_mutex_lock(&crew->mutex);
         if (status || *interrupted) crew->stop = true;
@@ -275,11 +277,12 @@ static Status report_best(PbtRun *run, bool *interrupted, Error *error) {
     return crew_each(run, report_job, false, interrupted, error);
 }
 
-/* A mosaic of several donors has a score of its own; all others have their donor's, or keep theirs. */
+/* A mosaic of several donors has a score of its own; all others have their donor's, or keep theirs. Where
+ * only the best are reported, that has been done. */
 static Status rescore_job(PbtRun *run, void *worker, Slot *slot, Error *error) {
     if (!slot->mosaic) return STATUS_OK;
     slot_score(run, worker, slot);
-    slot_report(run, worker, slot);
+    if (run->options.report_best == 0) slot_report(run, worker, slot);
     return slot_save(run, worker, slot, error);
 }
 

@@ -66,6 +66,35 @@ static void test_a_report_that_fails(void **state) {
     pbt_run_free(run);
 }
 
+typedef struct {
+    ToyWorld world; /* first: the context of all other functions */
+    int reports;
+} Counted;
+
+static Status count_report(void *context, void *worker, void *member, double *reports, Error *error) {
+    ((Counted *)context)->reports++;
+    return report(context, worker, member, reports, error);
+}
+
+/* Members put together from several donors are scored again, but reported again only where all are. */
+static void test_reports_of_mosaics(void **state) {
+    (void)state;
+    for (size_t best = 0; best <= 2; best += 2) {
+        Counted counted = {.world = toy_world()};
+        counted.world.noise = 0.05;
+        PbtKind kind = toy_kind(&counted.world);
+        kind.context = &counted;
+        kind.report = count_report;
+        PbtOptions options = toy_options(&kind, 8, 5);
+        options.recombine = true;
+        options.exploit.bottom = options.exploit.top = 0.5;
+        options.report_best = best;
+        pbt_run_free(run_rounds(&options, 1));
+        if (best == 0) assert_true(counted.reports > 8);
+        if (best == 2) assert_int_equal(counted.reports, 2);
+    }
+}
+
 /* Raises the score of slot 0 above all others, and refuses slot 1. */
 static Status judge(void *context, void *member, PbtScore *score, Error *error) {
     ToyWorld *world = context;
@@ -118,9 +147,8 @@ static void test_signals_are_kept(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_report_scores_of_the_best),
-        cmocka_unit_test(test_a_report_that_fails),
-        cmocka_unit_test(test_judgement),
+        cmocka_unit_test(test_report_scores_of_the_best), cmocka_unit_test(test_a_report_that_fails),
+        cmocka_unit_test(test_reports_of_mosaics),        cmocka_unit_test(test_judgement),
         cmocka_unit_test(test_signals_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -699,6 +699,10 @@ static void test_begun_from_another(void **state) {
         assert_int_equal(mine.age, theirs.age);
         assert_true(mine.values[1] == theirs.values[1]);
         assert_string_equal(mine.state, theirs.state);
+        assert_true(isfinite(theirs.score.score) &&
+                    theirs.window_count == 3); /* that run's, not this one's */
+        assert_true(isnan(mine.score.score) && isnan(mine.score.reports[0]) && isnan(mine.fitness));
+        assert_true(mine.score.deviation == 0 && mine.window_count == 0);
         assert_true(kept(&bench, mine.state));
     }
     pbt_run_free(run);

@@ -149,36 +149,32 @@ static int population_scored(lua_State *L) {
     return push_members(L, "scored", pbt_run_scored);
 }
 
-static size_t find_slot(const Population *population, int64_t slot) {
-    size_t index = 0;
-    while (index < pbt_run_count(population->run) && pbt_run_view(population->run, index).slot != slot)
-        index++;
-    return index;
+/* The live member of the slot at index 2; NULL where none is alive, or another thread may be training it. */
+static void *live_member(lua_State *L, const Population *population, const char *what) {
+    int64_t slot = binding_integer(L, 2, what, 0, INT64_MAX);
+    for (size_t i = 0; i < pbt_run_count(population->run); i++)
+        if (pbt_run_view(population->run, i).slot == slot && pbt_run_resting(population->run, i))
+            return pbt_run_member(population->run, i, NULL);
+    return NULL;
 }
 
-/* population:gan(slot) → the live member, between rounds (of an asynchronous run: before it goes on and when
- * it is done); nil where none is alive */
+/* population:gan(slot) → the live member: between rounds, and at its own ready moment */
 static int population_gan(lua_State *L) {
     Population *population = enter(L, "gan");
     if (!population->gan) script_error(L, "gan: the members are no GANs");
-    size_t index = find_slot(population, binding_integer(L, 2, "gan: slot", 0, INT64_MAX));
-    bool there = index < pbt_run_count(population->run);
-    GanPair *pair = there ? pbt_run_member(population->run, index, NULL) : NULL;
+    const GanPair *pair = live_member(L, population, "gan: slot");
     if (!pair) return 0;
     lua_getiuservalue(L, SELF, POPULATION_KEEPS);
     lua_rawgetp(L, -1, pair->owner);
     return 1;
 }
 
-/* population:signals(slot) → { name = number } of its last steps; at its ready moment, or where `gan` is fine
- */
+/* population:signals(slot) → { name = number } of its last steps, where `gan` gives the member */
 static int population_signals(lua_State *L) {
     Population *population = enter(L, "signals");
-    size_t index = find_slot(population, binding_integer(L, 2, "signals: slot", 0, INT64_MAX));
-    bool there = index < pbt_run_count(population->run);
     const PbtKind *kind = population->options.kind;
     double numbers[PBT_SIGNALS];
-    void *member = there ? pbt_run_member(population->run, index, NULL) : NULL;
+    void *member = live_member(L, population, "signals: slot");
     lua_createtable(L, 0, (int)kind->signal_count);
     if (!member || !kind->observe) return 1;
     kind->observe(kind->context, member, numbers);
@@ -190,13 +186,11 @@ static int population_signals(lua_State *L) {
 }
 
 /* population:measured(slot) → values, deviations of its last scoring's measures, and of the reporter's, where
- * `signals` is fine. NaN: not measured */
+ * `gan` gives the member. NaN: not measured */
 static int population_measured(lua_State *L) {
     Population *population = enter(L, "measured");
-    size_t index = find_slot(population, binding_integer(L, 2, "measured: slot", 0, INT64_MAX));
-    bool there = population->scorer && index < pbt_run_count(population->run);
-    const GanPair *pair = there ? pbt_run_member(population->run, index, NULL) : NULL;
-    if (!pair) return 0;
+    const GanPair *pair = live_member(L, population, "measured: slot");
+    if (!pair || !population->scorer) return 0;
     size_t count = scorer_count(population->scorer);
     callback_push_numbers(L, pair->values, count);
     callback_push_numbers(L, pair->deviations, count);
