@@ -217,18 +217,13 @@ void pbt_run_free(PbtRun *run);
 int64_t pbt_run_round(const PbtRun *run); /* rounds done (asynchronous: by all members) */
 size_t pbt_run_count(const PbtRun *run);
 PbtView pbt_run_view(const PbtRun *run, size_t index); /* in order of slot; valid until the run goes on */
-<<<<<<< HEAD
 /* The same as it was at the end of its last training, before it copied anybody. */
 PbtView pbt_run_scored(const PbtRun *run, size_t index);
 bool pbt_run_stopped(const PbtRun *run); /* by its schedule */
-/* Between synchronous rounds: the live member and a context to use it with. */
-=======
-bool pbt_run_stopped(const PbtRun *run);               /* by its schedule */
 /* Whether no worker has the member: it is so for all between rounds, and while threads train for the one
  * whose ready moment it is. */
 bool pbt_run_resting(const PbtRun *run, size_t index);
 /* The live member, which must be resting, and a context to use it with. */
->>>>>>> pbtfix
 void *pbt_run_member(const PbtRun *run, size_t index, void **worker);
 const void *pbt_run_memory(const PbtRun *run, size_t *size); /* what was remembered when the run was left */
 
