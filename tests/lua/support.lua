@@ -41,17 +41,20 @@ function support.near(actual, expected, margin)
     end
 end
 
--- f fails, its error names a line of f's own, and then says something that holds `text`.
-function support.fails(text, f)
+-- f fails, its error names a line of f's own, or of the function `maker` that makes experiments for it, and then says
+-- something that holds `text`.
+function support.fails(text, f, maker)
     local fine, message = pcall(f)
     lu.assertFalse(fine, "an error was expected: " .. text)
     lu.assertIsString(message)
-    local where = debug.getinfo(f, "S")
     local file, line, said = message:match("^(.-):(%d+): (.*)$")
     lu.assertNotNil(file, "the error names no line: " .. message)
-    lu.assertEquals(file, where.short_src, message)
-    line = tonumber(line)
-    local within = line >= where.linedefined and line <= where.lastlinedefined
+    local within = false
+    for _, function_ in ipairs { f, maker } do
+        local where = debug.getinfo(function_, "S")
+        within = within or file == where.short_src and tonumber(line) >= where.linedefined
+            and tonumber(line) <= where.lastlinedefined
+    end
     lu.assertTrue(within, "the line is not the script's: " .. message)
     lu.assertStrContains(said, text)
 end

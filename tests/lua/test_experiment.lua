@@ -2,7 +2,7 @@
 -- game of two numbers that can be played by hand.
 local support = require "support"
 local brood = require "brood"
-local lu, near, fails = support.lu, support.near, support.fails
+local lu, near = support.lu, support.near
 local nn, loss, optim, schedule, data = brood.nn, brood.loss, brood.optim, brood.schedule, brood.data
 
 local Live, Schedules, Members, Networks, Refused = {}, {}, {}, {}, {}
@@ -31,6 +31,8 @@ local function game(fields)
     for name, value in pairs(fields) do spec[name] = value end
     return brood.experiment(spec)
 end
+
+local function fails(text, f) support.fails(text, f, game) end
 
 local function theta(member, average) return member:get("G.theta", average):item() end
 local function psi(member) return member:get("D.psi"):item() end

@@ -5,7 +5,7 @@ local brood = require "brood"
 local experiment = require "brood.experiment"
 local plain = require "brood.plain"
 local pbt = brood.pbt
-local lu, fails = support.lu, support.fails
+local lu = support.lu
 
 local Spaces, Rules, Members, Plain, Override = {}, {}, {}, {}, {}
 
@@ -18,6 +18,8 @@ local function nothing(fields)
     for name, value in pairs(fields) do spec[name] = value end
     return brood.experiment(spec)
 end
+
+local function fails(text, f) support.fails(text, f, nothing) end
 
 -- Values that members begin with, by name.
 local function drawn(hyper, count)
@@ -228,7 +230,7 @@ function Rules.test_experiments()
     end)
     fails("replay: the schedule is empty", function() nothing { replay = {} } end)
     fails("replay[2].steps is missing: a whole number of at least 1 expected", function()
-        nothing { replay = { { steps = 4, a = 1 }, { a = 2 } } }
+        nothing { hyper = { a = 1 }, replay = { { steps = 4, a = 1 }, { a = 2 } } }
     end)
     fails("experiment:begin: there is no field 'sede': did you mean 'seed'?", function() nothing({}):begin { sede = 1 } end)
     fails("control: there is no 'none'", function() nothing({}):begin { control = "none" } end)
