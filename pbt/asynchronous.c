@@ -79,12 +79,10 @@ static Status choose(PbtRun *run, const Slot *slot, Heritage *heritage, Error *e
 
 static Status inherit(PbtRun *run, Slot *slot, const Heritage *heritage, Error *error) {
     if (!heritage->donors[0]) return STATUS_OK;
-    inherit_standing(run, slot, heritage);
-    if (heritage->weights && !slot->now.failed) {
-        Status status = slot_load(run, slot, run->states, slot->now.state, error);
-        if (status) return status;
-    }
-    return inherit_finish(run, slot, heritage, slot->now.round, error);
+    Status status = inherit_standing(run, slot, heritage, error);
+    if (!status && heritage->weights && !slot->now.failed)
+        status = slot_load(run, slot, run->states, slot->now.state, error);
+    return status ? status : inherit_finish(run, slot, heritage, slot->now.round, error);
 }
 
 static Status put_down(PbtRun *run, const Slot *slot, Error *error) {
@@ -121,10 +119,10 @@ static Status ready(PbtRun *run, Slot *slot, Error *error) {
 
 /* ---- by the caller alone ------------------------------------------------------------------------------- */
 
-static void train(PbtRun *run, void *worker, Slot *slot) {
-    slot_train(run, worker, slot, run->settings.interval);
-    slot_score(run, worker, slot);
-    slot_report(run, worker, slot);
+static Status train(PbtRun *run, void *worker, Slot *slot, Error *error) {
+    Status status = slot_train(run, worker, slot, run->settings.interval, error);
+    if (!status) status = slot_score(run, worker, slot, error);
+    return status ? status : slot_report(run, worker, slot, error);
 }
 
 /* The next member in the order that is replayed, or the least trained one; NULL when there is nothing to do.
@@ -153,7 +151,8 @@ static Status alone(PbtRun *run, int64_t rounds, bool *interrupted, Error *error
         Slot *slot;
         Status status = next_alone(run, rounds, &slot, error);
         if (status || !slot) return status;
-        train(run, run_worker(run), slot);
+        status = train(run, run_worker(run), slot, error);
+        if (status) return status;
         if (run_interrupted(run)) {
             *interrupted = true;
             return STATUS_OK;
@@ -176,6 +175,8 @@ typedef struct {
     size_t *queue; /* of those that are ready, the first first */
     size_t queued;
     bool stop;
+    Status status; /* of the first training that ended the run */
+    Error error;
 } Crowd;
 
 typedef struct {
@@ -207,10 +208,17 @@ static void *work(void *argument) {
         }
         crowd->pace[index] = TRAINING;
         pthread_mutex_unlock(&crowd->mutex);
-        train(run, hand->worker, run->slots[index]);
+        Error error = {.status = STATUS_OK};
+        Status status = train(run, hand->worker, run->slots[index], &error);
         pthread_mutex_lock(&crowd->mutex);
-        crowd->pace[index] = READY;
-        crowd->queue[crowd->queued++] = index;
+        if (status && !crowd->status) {
+            crowd->status = status;
+            crowd->error = error;
+        }
+        if (!status) {
+            crowd->pace[index] = READY;
+            crowd->queue[crowd->queued++] = index;
+        }
         pthread_cond_signal(&crowd->news);
     }
     pthread_mutex_unlock(&crowd->mutex);
@@ -230,7 +238,7 @@ static Status attend(Crowd *crowd, bool *interrupted, Error *error) {
     PbtRun *run = crowd->run;
     Status status = STATUS_OK;
     pthread_mutex_lock(&crowd->mutex);
-    while (!status && !*interrupted && youngest(run) < crowd->rounds) {
+    while (!status && !crowd->status && !*interrupted && youngest(run) < crowd->rounds) {
         size_t index;
         bool taken = take_ready(crowd, &index);
         pthread_mutex_unlock(&crowd->mutex);
@@ -267,7 +275,9 @@ static Status with_hands(Crowd *crowd, Hand *hands, size_t count, bool *interrup
         status = attend(crowd, interrupted, error);
     }
     for (size_t i = 0; i < started; i++) pthread_join(hands[i].thread, NULL);
-    return status;
+    if (status || !crowd->status) return status;
+    if (error) *error = crowd->error;
+    return crowd->status;
 }
 
 static Status together(PbtRun *run, int64_t rounds, bool *interrupted, Error *error) {

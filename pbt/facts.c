@@ -85,6 +85,17 @@ enum { FACT_TEXT = 1024, FACT_NAME = 2 * PBT_NAME };
 
 typedef Status FactVisit(Store *store, const char *name, const char *value, bool aside, Error *error);
 
+typedef struct {
+    Store *store;
+    FactVisit *visit;
+    int64_t count; /* of those told so far that are not set aside */
+} Facts;
+
+static Status tell(Facts *facts, const char *name, const char *value, bool aside, Error *error) {
+    facts->count += !aside;
+    return facts->visit(facts->store, name, value, aside, error);
+}
+
 static void append(char text[FACT_TEXT], const char *more) {
     size_t used = strlen(text);
     snprintf(text + used, FACT_TEXT - used, "%s", more);
@@ -114,7 +125,7 @@ static Status list_text(const PbtHyper *hyper, char text[FACT_TEXT], Error *erro
     return STATUS_OK;
 }
 
-static Status hyper_fact(Store *store, const PbtHyper *hyper, FactVisit *visit, Error *error) {
+static Status hyper_fact(Facts *facts, const PbtHyper *hyper, Error *error) {
     char name[FACT_NAME], text[FACT_TEXT] = "", low[NUMBER_TEXT], high[NUMBER_TEXT];
     bool list = hyper->kind == PBT_CHOICE || hyper->kind == PBT_CATEGORY;
     snprintf(name, sizeof name, "hyper.%s", hyper->name);
@@ -133,57 +144,56 @@ static Status hyper_fact(Store *store, const PbtHyper *hyper, FactVisit *visit, 
         append(text, high);
     }
     if (hyper->structural) append(text, " structural");
-    return visit(store, name, text, false, error);
+    return tell(facts, name, text, false, error);
 }
 
-static Status number_fact(Store *store, const char *name, int64_t number, FactVisit *visit, Error *error) {
+static Status number_fact(Facts *facts, const char *name, int64_t number, Error *error) {
     char text[NUMBER_TEXT];
     snprintf(text, sizeof text, "%" PRId64, number);
-    return visit(store, name, text, false, error);
+    return tell(facts, name, text, false, error);
 }
 
-static Status list_facts(Store *store, const char *what, const char *const *names, size_t count,
-                         FactVisit *visit, Error *error) {
+static Status list_facts(Facts *facts, const char *what, const char *const *names, size_t count,
+                         Error *error) {
     Status status = STATUS_OK;
     char name[FACT_NAME];
     for (size_t i = 0; !status && i < count; i++) {
         snprintf(name, sizeof name, "%s.%zu", what, i + 1);
-        status = visit(store, name, names[i], false, error);
+        status = tell(facts, name, names[i], false, error);
     }
     return status;
 }
 
-static Status rule_facts(Store *store, const PbtOptions *options, FactVisit *visit, Error *error) {
+static Status rule_facts(Facts *facts, const PbtOptions *options, Error *error) {
     char text[STORE_RULE];
     store_exploit_text(&options->exploit, text);
-    Status status = visit(store, "exploit", text, false, error);
+    Status status = tell(facts, "exploit", text, false, error);
     if (status) return status;
     store_explore_text(&options->explore, text);
-    return visit(store, "explore", text, false, error);
+    return tell(facts, "explore", text, false, error);
 }
 
-static Status each_fact(Store *store, const PbtOptions *options, FactVisit *visit, Error *error) {
+static Status each_fact(Facts *facts, const PbtOptions *options, Error *error) {
     const PbtKind *kind = options->kind;
     const char *mode = options->asynchronous ? "asynchronous" : "synchronous";
     char seed[NUMBER_TEXT];
     snprintf(seed, sizeof seed, "%" PRIu64, options->seed);
-    Status status = visit(store, "seed", seed, false, error);
-    if (!status) status = number_fact(store, "population", (int64_t)options->population, visit, error);
-    if (!status) status = number_fact(store, "interval", options->interval, visit, error);
-    if (!status) status = number_fact(store, "burn_in", options->burn_in, visit, error);
-    if (!status) status = number_fact(store, "report_best", (int64_t)options->report_best, visit, error);
-    if (!status) status = visit(store, "mode", mode, false, error);
-    if (!status) status = visit(store, "control", pbt_control_name(options->control), false, error);
-    if (!status) status = visit(store, "recombine", options->recombine ? "yes" : "no", false, error);
-    if (!status) status = rule_facts(store, options, visit, error);
+    Status status = tell(facts, "seed", seed, false, error);
+    if (!status) status = number_fact(facts, "population", (int64_t)options->population, error);
+    if (!status) status = number_fact(facts, "interval", options->interval, error);
+    if (!status) status = number_fact(facts, "burn_in", options->burn_in, error);
+    if (!status) status = number_fact(facts, "report_best", (int64_t)options->report_best, error);
+    if (!status) status = tell(facts, "mode", mode, false, error);
+    if (!status) status = tell(facts, "control", pbt_control_name(options->control), false, error);
+    if (!status) status = tell(facts, "recombine", options->recombine ? "yes" : "no", false, error);
+    if (!status) status = rule_facts(facts, options, error);
     for (size_t i = 0; !status && i < options->space.count; i++)
-        status = hyper_fact(store, &options->space.hypers[i], visit, error);
-    if (!status) status = list_facts(store, "part", kind->parts, kind->part_count, visit, error);
-    if (!status) status = list_facts(store, "report", kind->reports, kind->report_count, visit, error);
-    if (!status) status = list_facts(store, "signal", kind->signals, kind->signal_count, visit, error);
+        status = hyper_fact(facts, &options->space.hypers[i], error);
+    if (!status) status = list_facts(facts, "part", kind->parts, kind->part_count, error);
+    if (!status) status = list_facts(facts, "report", kind->reports, kind->report_count, error);
+    if (!status) status = list_facts(facts, "signal", kind->signals, kind->signal_count, error);
     for (size_t i = 0; !status && i < options->fact_count; i++)
-        status =
-            visit(store, options->facts[i].name, options->facts[i].value, options->facts[i].aside, error);
+        status = tell(facts, options->facts[i].name, options->facts[i].value, options->facts[i].aside, error);
     return status;
 }
 
@@ -237,7 +247,8 @@ Status store_put_options(Store *store, const PbtOptions *options, Error *error) 
     Status status = STATUS_OK;
     for (size_t i = 0; !status && i < sizeof TABLES / sizeof *TABLES; i++)
         status = store_run(store, error, TABLES[i], "");
-    return status ? status : each_fact(store, options, write_fact, error);
+    Facts facts = {store, write_fact, 0};
+    return status ? status : each_fact(&facts, options, error);
 }
 
 static Status find_fact(Store *store, const char *name, char **value, Error *error) {
@@ -273,10 +284,8 @@ static Status compare_fact(Store *store, const char *name, const char *value, bo
     return status;
 }
 
-static Status count_facts(Store *store, const PbtOptions *options, Error *error) {
-    int64_t begun = 0, now = 10 + (int64_t)options->space.count; /* those of each_fact */
-    now += (int64_t)(options->kind->part_count + options->kind->report_count + options->kind->signal_count);
-    for (size_t i = 0; i < options->fact_count; i++) now += !options->facts[i].aside;
+static Status compare_count(Store *store, int64_t now, Error *error) {
+    int64_t begun = 0;
     Status status = store_number(store, &begun, error, "SELECT count(*) FROM fact WHERE NOT aside");
     if (status || begun == now) return status;
     return error_set(
@@ -287,8 +296,9 @@ static Status count_facts(Store *store, const PbtOptions *options, Error *error)
 }
 
 Status store_check_options(Store *store, const PbtOptions *options, Error *error) {
-    Status status = each_fact(store, options, compare_fact, error);
-    return status ? status : count_facts(store, options, error);
+    Facts facts = {store, compare_fact, 0};
+    Status status = each_fact(&facts, options, error);
+    return status ? status : compare_count(store, facts.count, error);
 }
 
 Status pbt_fact(const char *directory, const char *name, char **value, Error *error) {

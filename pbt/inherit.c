@@ -119,11 +119,11 @@ static bool inherit_values(const PbtSpace *space, double *values, const double *
     return reshaped;
 }
 
-void inherit_standing(PbtRun *run, Slot *slot, const Heritage *heritage) {
+Status inherit_standing(PbtRun *run, Slot *slot, const Heritage *heritage, Error *error) {
     const Standing *donor = heritage->donors[0];
     Standing *now = &slot->now;
     bool reshaped = inherit_values(&run->options.space, now->values, donor->values, heritage);
-    if (!heritage->weights) return;
+    if (!heritage->weights) return STATUS_OK;
     now->parent = donor->parent;
     now->parent_round = donor->parent_round;
     now->age = donor->age;
@@ -131,8 +131,10 @@ void inherit_standing(PbtRun *run, Slot *slot, const Heritage *heritage) {
     now->fitness = donor->fitness;
     memcpy(now->window, donor->window, sizeof now->window);
     now->window_count = donor->window_count;
-    if (reshaped || heritage->replaced) slot_create(run, run_worker(run), slot);
+    Status status = STATUS_OK;
+    if (reshaped || heritage->replaced) status = slot_create(run, run_worker(run), slot, error);
     snprintf(now->state, sizeof now->state, "%s", heritage->whole && !now->failed ? donor->state : "");
+    return status;
 }
 
 /* ---- changing ------------------------------------------------------------------------------------------ */
@@ -182,6 +184,6 @@ Status inherit_finish(PbtRun *run, Slot *slot, const Heritage *heritage, int64_t
         if (!status) status = run_event(run, error, "explored", slot->now.slot, NOBODY, "%s", "");
         if (status) return status;
     }
-    slot_apply(run, run_worker(run), slot);
-    return slot_tell(run, slot, error);
+    status = slot_apply(run, run_worker(run), slot, error);
+    return status ? status : slot_tell(run, slot, error);
 }

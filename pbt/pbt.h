@@ -79,12 +79,12 @@ double pbt_welch(const double *a, size_t a_count, double a_noise, const double *
 
 /* ---- members ------------------------------------------------------------------------------------------- */
 
-/* All that is known of a member. Any function but free may fail. A failure of create, apply, step, score,
- * health or copy, or a score that is not finite, makes a failed member; before it gets a copy it is freed
- * and created anew, as is a member whose structural hyperparameters change. A STATUS_IO of save (a full
- * disk) ends the run. What they say of a failure is kept with the run, so it had better be the same each
- * time. Functions of one member never run at the same time; those of different members do, each with a
- * worker's own context. */
+/* All that is known of a member. Any function but free may fail. A failure of create, apply, step, health,
+ * score, report, judge, copy or save, or a score that is not finite, makes a failed member; before it gets a
+ * copy it is freed and created anew, as is a member whose structural hyperparameters change. A STATUS_IO of
+ * save (a full disk), and STATUS_NO_MEMORY of any, end the run: the outcome is not to depend on the machine.
+ * What they say of a failure is kept with the run, so it had better be the same each time. Functions of one
+ * member never run at the same time; those of different members do, each with a worker's own context. */
 typedef struct {
     uint64_t seed; /* of the run */
     int64_t slot;

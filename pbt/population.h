@@ -102,22 +102,22 @@ Status run_all_failed(const PbtRun *run, Error *error); /* STATUS_NOT_FINITE if 
 
 /* ---- slot.c: what is done to one member, on any thread ------------------------------------------------- */
 
-/* Where the member itself fails, its slot is marked so; a status other than STATUS_OK is the end of the run.
- */
+/* Where the member itself fails, its slot is marked so; a status other than STATUS_OK is the end of the run:
+ * memory that is not there, and what else is the machine's fault. */
 
-PbtView slot_view(const Standing *standing, const Slot *slot); /* `slot` may be NULL */
-PbtScore slot_unscored(void);                                  /* nothing is known of it */
-void slot_fail(Slot *slot, const char *stage, const Error *error);
-void slot_create(PbtRun *run, void *worker, Slot *slot); /* anew, with its present values */
+PbtView slot_view(const Standing *standing, const Slot *slot);           /* `slot` may be NULL */
+PbtScore slot_unscored(void);                                            /* nothing is known of it */
+Status slot_create(PbtRun *run, void *worker, Slot *slot, Error *error); /* anew, with its present values */
 void slot_free(PbtRun *run, Slot *slot);
-void slot_apply(PbtRun *run, void *worker, Slot *slot); /* and reads back */
-void slot_train(PbtRun *run, void *worker, Slot *slot, int64_t steps);
-void slot_score(PbtRun *run, void *worker, Slot *slot);
-void slot_report(PbtRun *run, void *worker, Slot *slot); /* after slot_score, where that leaves reports out */
+Status slot_apply(PbtRun *run, void *worker, Slot *slot, Error *error); /* and reads back */
+Status slot_train(PbtRun *run, void *worker, Slot *slot, int64_t steps, Error *error);
+Status slot_score(PbtRun *run, void *worker, Slot *slot, Error *error);
+/* After slot_score, where that leaves reports out. */
+Status slot_report(PbtRun *run, void *worker, Slot *slot, Error *error);
 Status slot_save(PbtRun *run, void *worker, Slot *slot, Error *error);
 /* Reads a state from the folder `states`, and proves it by its hash. */
 Status slot_load(PbtRun *run, Slot *slot, const char *states, const char *hash, Error *error);
-void slot_copy(PbtRun *run, void *worker, Slot *slot, void *donor, unsigned parts);
+Status slot_copy(PbtRun *run, void *worker, Slot *slot, void *donor, unsigned parts, Error *error);
 /* That the copy is what the donor is, whose state may be known. */
 Status slot_prove(PbtRun *run, Slot *slot, const char *state, void *donor, Error *error);
 /* On the caller's thread: what follows from a new score, and an event if the member has failed. */
@@ -149,7 +149,7 @@ Status inherit_choose(PbtRun *run, const Company *company, size_t me, int64_t ro
                       Error *error);
 /* Takes over what the donors had, apart from the weights; a member that failed, or whose shape changes, is
  * created anew to receive them. */
-void inherit_standing(PbtRun *run, Slot *slot, const Heritage *heritage);
+Status inherit_standing(PbtRun *run, Slot *slot, const Heritage *heritage, Error *error);
 /* After the weights: explores, applies, and tells. */
 Status inherit_finish(PbtRun *run, Slot *slot, const Heritage *heritage, int64_t round, Error *error);
 

@@ -334,8 +334,8 @@ static Status populate(PbtRun *run, Error *error) {
             memcpy(slot->now.values, options->initial + i * space->count, space->count * sizeof(double));
         else
             pbt_space_sample(space, random_key(options->seed, i, "pbt.prior"), 0, slot->now.values);
-        slot_create(run, run_worker(run), slot);
-        status = slot_tell(run, slot, error);
+        status = slot_create(run, run_worker(run), slot, error);
+        if (!status) status = slot_tell(run, slot, error);
     }
     return status;
 }
@@ -379,12 +379,11 @@ static Status take_member(PbtRun *run, size_t index, const Standing *other, cons
     slot->now.window_count = 0;
     slot->now.state[0] = '\0';
     status = take_values(run, slot, error);
-    if (status) return status;
-    slot_create(run, run_worker(run), slot);
-    if (*other->state && !slot->now.failed) {
+    if (!status) status = slot_create(run, run_worker(run), slot, error);
+    if (!status && *other->state && !slot->now.failed) {
         status = slot_load(run, slot, states, other->state, error);
         if (!status) status = slot_save(run, run_worker(run), slot, error);
-        if (!status) slot_apply(run, run_worker(run), slot);
+        if (!status) status = slot_apply(run, run_worker(run), slot, error);
     }
     if (!status) status = slot_tell(run, slot, error);
     return status ? status
@@ -456,14 +455,15 @@ static Status revive(PbtRun *run, const Standing *standing, Error *error) {
     if (status) return status;
     slot->now = slot->scored = *standing;
     if (standing->failed) return STATUS_OK;
-    slot_create(run, run_worker(run), slot);
+    status = slot_create(run, run_worker(run), slot, error);
+    if (status) return status;
     if (slot->now.failed)
         return error_set(error, STATUS_INVALID, "member %lld cannot be made again: %.500s",
                          (long long)standing->slot, slot->failure);
     if (!*standing->state) return STATUS_OK;
     status = slot_load(run, slot, run->states, standing->state, error);
+    if (!status) status = slot_apply(run, run_worker(run), slot, error);
     if (status) return status;
-    slot_apply(run, run_worker(run), slot);
     if (slot->now.failed)
         return error_set(error, STATUS_INVALID, "member %lld cannot be set up again: %.500s",
                          (long long)standing->slot, slot->failure);
@@ -488,13 +488,15 @@ static Status revive_round(PbtRun *run, int64_t round, int64_t until, Error *err
 static Status revive_last(PbtRun *run, int64_t last, bool whole, Error *error) {
     int64_t all = run->options.asynchronous ? INT64_MAX : last, round = all;
     Status status = revive_round(run, last, all, error);
-    while (status && whole && round > 1) {
+    while (status && status != STATUS_NO_MEMORY && whole && round > 1) {
         Error other;
         if (round > last)
             round = last;
         else if (store_round_before(run->store, round, &round, &other) || round < 1)
             break;
-        if (!revive_round(run, round, round, &other)) status = STATUS_OK;
+        Status again = revive_round(run, round, round, &other);
+        if (again == STATUS_NO_MEMORY) return error_set(error, again, "%s", other.message);
+        if (!again) status = STATUS_OK;
     }
     if (status || round == all) return status;
     status = store_give_up(run->store, round, error);

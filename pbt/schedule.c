@@ -101,8 +101,8 @@ Status pbt_run_set_values(PbtRun *run, int64_t slot, const double *values, Error
     if (!status) status = check_values(run, changed, values, error);
     if (status) return status;
     memcpy(changed->now.values, values, run->options.space.count * sizeof *values);
-    slot_apply(run, run_worker(run), changed);
-    status = slot_tell(run, changed, error);
+    status = slot_apply(run, run_worker(run), changed, error);
+    if (!status) status = slot_tell(run, changed, error);
     return status ? status : run_event(run, error, "values", slot, NOBODY, "%s", "");
 }
 
@@ -119,12 +119,11 @@ Status pbt_run_fork(PbtRun *run, int64_t from, int64_t into, Error *error) {
                                              : "it is pinned");
     Heritage heritage = {.weights = true, .hypers = true, .whole = true, .replaced = copier->now.failed};
     for (size_t part = 0; part < run_parts(run); part++) heritage.donors[part] = &donor->now;
-    inherit_standing(run, copier, &heritage);
-    slot_copy(run, run_worker(run), copier, donor->member, run_all_parts(run));
-    status = slot_prove(run, copier, donor->now.state, donor->member, error);
-    if (status) return status;
-    slot_apply(run, run_worker(run), copier);
-    status = slot_tell(run, copier, error);
+    status = inherit_standing(run, copier, &heritage, error);
+    if (!status) status = slot_copy(run, run_worker(run), copier, donor->member, run_all_parts(run), error);
+    if (!status) status = slot_prove(run, copier, donor->now.state, donor->member, error);
+    if (!status) status = slot_apply(run, run_worker(run), copier, error);
+    if (!status) status = slot_tell(run, copier, error);
     return status ? status : run_event(run, error, "forked", into, from, "%s", "");
 }
 
@@ -140,8 +139,8 @@ Status pbt_run_add(PbtRun *run, size_t count, Error *error) {
         slot->now.round = run->round;
         uint64_t key = random_key(run->options.seed, (uint64_t)slot->now.slot, "pbt.prior");
         pbt_space_sample(&run->options.space, key, 0, slot->now.values);
-        slot_create(run, run_worker(run), slot);
-        status = run_event(run, error, "added", slot->now.slot, NOBODY, "%s", "");
+        status = slot_create(run, run_worker(run), slot, error);
+        if (!status) status = run_event(run, error, "added", slot->now.slot, NOBODY, "%s", "");
         if (!status) status = slot_save(run, run_worker(run), slot, error);
         if (!status) status = slot_tell(run, slot, error);
     }

@@ -32,12 +32,19 @@ PbtScore slot_unscored(void) {
     return score;
 }
 
-void slot_fail(Slot *slot, const char *stage, const Error *error) {
+/* What a member's function came to: `own` says why it failed. That there was no memory is no fault of the
+ * member's: it would make the outcome depend on the machine, and so ends the run. */
+static Status fail(Slot *slot, const char *stage, Status status, const Error *own, Error *error) {
+    if (!status) return STATUS_OK;
+    if (status == STATUS_NO_MEMORY)
+        return error_set(error, status, "member %lld, %s: %.800s", (long long)slot->now.slot, stage,
+                         own->message);
     slot->now.failed = true;
     slot->now.state[0] = '\0';
     slot->now.score.score = slot->now.fitness = NAN;
     slot->stage = stage;
-    snprintf(slot->failure, sizeof slot->failure, "%s: %.480s", stage, error->message);
+    snprintf(slot->failure, sizeof slot->failure, "%s: %.480s", stage, own->message);
+    return STATUS_OK;
 }
 
 static void heal(Slot *slot) {
@@ -54,41 +61,34 @@ void slot_free(PbtRun *run, Slot *slot) {
     slot->member = NULL;
 }
 
-void slot_create(PbtRun *run, void *worker, Slot *slot) {
+Status slot_create(PbtRun *run, void *worker, Slot *slot, Error *error) {
     const PbtKind *kind = run->options.kind;
     PbtBirth birth = {run->options.seed, slot->now.slot, slot->now.values};
-    Error error = {.status = STATUS_OK};
+    Error own = {.status = STATUS_OK};
     slot_free(run, slot);
     heal(slot);
-    if (kind->create(kind->context, worker, &birth, &slot->member, &error)) {
-        slot->member = NULL;
-        slot_fail(slot, "creating", &error);
-        return;
-    }
-    slot_apply(run, worker, slot);
+    Status status = kind->create(kind->context, worker, &birth, &slot->member, &own);
+    if (!status) return slot_apply(run, worker, slot, error);
+    slot->member = NULL;
+    return fail(slot, "creating", status, &own, error);
 }
 
 static bool same_value(double wanted, double applied) {
     return fabs(wanted - applied) <= READ_BACK_TOLERANCE * fabs(wanted);
 }
 
-void slot_apply(PbtRun *run, void *worker, Slot *slot) {
+Status slot_apply(PbtRun *run, void *worker, Slot *slot, Error *error) {
     const PbtKind *kind = run->options.kind;
     const PbtSpace *space = &run->options.space;
     double applied[PBT_HYPERS] = {0};
-    Error error = {.status = STATUS_OK};
-    if (slot->now.failed) return;
-    if (kind->apply(kind->context, worker, slot->member, slot->now.values, applied, &error)) {
-        slot_fail(slot, "applying hyperparameters", &error);
-        return;
-    }
-    for (size_t i = 0; i < space->count; i++) {
-        if (same_value(slot->now.values[i], applied[i])) continue;
-        error_set(&error, STATUS_INVALID, "%s was set to %.17g, but the member reads %.17g",
-                  space->hypers[i].name, slot->now.values[i], applied[i]);
-        slot_fail(slot, "applying hyperparameters", &error);
-        return;
-    }
+    Error own = {.status = STATUS_OK};
+    if (slot->now.failed) return STATUS_OK;
+    Status status = kind->apply(kind->context, worker, slot->member, slot->now.values, applied, &own);
+    for (size_t i = 0; !status && i < space->count; i++)
+        if (!same_value(slot->now.values[i], applied[i]))
+            status = error_set(&own, STATUS_INVALID, "%s was set to %.17g, but the member reads %.17g",
+                               space->hypers[i].name, slot->now.values[i], applied[i]);
+    return fail(slot, "applying hyperparameters", status, &own, error);
 }
 
 /* ---- train, score -------------------------------------------------------------------------------------- */
@@ -101,67 +101,68 @@ static double cpu_seconds(const PbtKind *kind, void *member) {
 }
 
 /* The slot's steps count even if they fail, so that its streams never show the same numbers again. */
-void slot_train(PbtRun *run, void *worker, Slot *slot, int64_t steps) {
+Status slot_train(PbtRun *run, void *worker, Slot *slot, int64_t steps, Error *error) {
     const PbtKind *kind = run->options.kind;
-    Error error = {.status = STATUS_OK};
+    Error own = {.status = STATUS_OK};
     slot->ledger = (Ledger){.training = 0};
     for (size_t i = 0; i < kind->signal_count; i++) slot->signals[i] = NAN;
     slot->now.parent = slot->now.slot;
     slot->now.parent_round = slot->now.round + 1;
-    if (slot->now.failed) return;
+    if (slot->now.failed) return STATUS_OK;
     double start = cpu_seconds(kind, slot->member);
-    Status status = kind->step(kind->context, worker, slot->member, slot->now.steps, steps, &error);
-    if (!status && kind->health) status = kind->health(kind->context, worker, slot->member, &error);
+    Status status = kind->step(kind->context, worker, slot->member, slot->now.steps, steps, &own);
+    if (!status && kind->health) status = kind->health(kind->context, worker, slot->member, &own);
     slot->ledger.training = cpu_seconds(kind, slot->member) - start;
     slot->now.steps += steps;
     slot->now.age += steps;
     if (kind->observe) kind->observe(kind->context, slot->member, slot->signals);
-    if (status) slot_fail(slot, "training", &error);
+    return fail(slot, "training", status, &own, error);
 }
 
-static void take_score(const PbtRun *run, Slot *slot, PbtScore *score, Status status, Error *error) {
+static Status take_score(const PbtRun *run, Slot *slot, PbtScore *score, Status status, Error *own,
+                         Error *error) {
     if (!status && (!isfinite(score->score) || !isfinite(score->deviation)))
-        status = error_set(error, STATUS_NOT_FINITE, "the score is %g ± %g", error_number(score->score),
+        status = error_set(own, STATUS_NOT_FINITE, "the score is %g ± %g", error_number(score->score),
                            error_number(score->deviation));
     score->score += 0.0; /* never -0, which a database would turn into 0 */
     score->deviation += 0.0;
     for (size_t i = 0; i < run->options.kind->report_count; i++) score->reports[i] += 0.0;
     slot->now.score = *score;
-    if (status) slot_fail(slot, "scoring", error);
+    return fail(slot, "scoring", status, own, error);
 }
 
-void slot_score(PbtRun *run, void *worker, Slot *slot) {
+Status slot_score(PbtRun *run, void *worker, Slot *slot, Error *error) {
     const PbtKind *kind = run->options.kind;
-    Error error = {.status = STATUS_OK};
-    if (slot->now.failed) return;
+    Error own = {.status = STATUS_OK};
+    if (slot->now.failed) return STATUS_OK;
     PbtScore score = slot_unscored();
     double start = cpu_seconds(kind, slot->member);
-    Status status = kind->score(kind->context, worker, slot->member, &score, &error);
+    Status status = kind->score(kind->context, worker, slot->member, &score, &own);
     slot->ledger.scoring += cpu_seconds(kind, slot->member) - start;
-    take_score(run, slot, &score, status, &error);
+    return take_score(run, slot, &score, status, &own, error);
 }
 
-void slot_report(PbtRun *run, void *worker, Slot *slot) {
+Status slot_report(PbtRun *run, void *worker, Slot *slot, Error *error) {
     const PbtKind *kind = run->options.kind;
-    Error error = {.status = STATUS_OK};
+    Error own = {.status = STATUS_OK};
     double *reports = slot->now.score.reports;
-    if (slot->now.failed || !kind->report) return;
+    if (slot->now.failed || !kind->report) return STATUS_OK;
     double start = cpu_seconds(kind, slot->member);
-    Status status = kind->report(kind->context, worker, slot->member, reports, &error);
+    Status status = kind->report(kind->context, worker, slot->member, reports, &own);
     slot->ledger.scoring += cpu_seconds(kind, slot->member) - start;
     for (size_t i = 0; i < kind->report_count; i++) reports[i] += 0.0; /* never -0 */
-    if (status) slot_fail(slot, "scoring", &error);
+    return fail(slot, "scoring", status, &own, error);
 }
 
-static void judge(PbtRun *run, Slot *slot) {
+static Status judge(PbtRun *run, Slot *slot, Error *error) {
     const PbtKind *kind = run->options.kind;
-    Error error = {.status = STATUS_OK};
+    Error own = {.status = STATUS_OK};
     PbtScore score = slot->now.score;
-    if (slot->now.failed || !kind->judge) return;
+    if (slot->now.failed || !kind->judge) return STATUS_OK;
     double start = cpu_seconds(kind, slot->member);
-    Status status = kind->judge(kind->context, slot->member, &score, &error);
+    Status status = kind->judge(kind->context, slot->member, &score, &own);
     slot->ledger.scoring += cpu_seconds(kind, slot->member) - start;
-    take_score(run, slot, &score, status, &error);
+    return take_score(run, slot, &score, status, &own, error);
 }
 
 /* ---- save, load ---------------------------------------------------------------------------------------- */
@@ -179,8 +180,7 @@ Status slot_save(PbtRun *run, void *worker, Slot *slot, Error *error) {
                          "member %lld cannot be saved: %.800s; the last round is intact, and the run can be "
                          "resumed when this is put right",
                          (long long)slot->now.slot, own.message);
-    if (status) slot_fail(slot, "saving", &own);
-    return STATUS_OK;
+    return fail(slot, "saving", status, &own, error);
 }
 
 Status slot_load(PbtRun *run, Slot *slot, const char *states, const char *hash, Error *error) {
@@ -199,11 +199,12 @@ Status slot_load(PbtRun *run, Slot *slot, const char *states, const char *hash, 
 
 /* ---- copy ---------------------------------------------------------------------------------------------- */
 
-void slot_copy(PbtRun *run, void *worker, Slot *slot, void *donor, unsigned parts) {
+Status slot_copy(PbtRun *run, void *worker, Slot *slot, void *donor, unsigned parts, Error *error) {
     const PbtKind *kind = run->options.kind;
-    Error error = {.status = STATUS_OK};
-    if (!slot->now.failed && kind->copy(kind->context, worker, slot->member, donor, parts, &error))
-        slot_fail(slot, "copying", &error);
+    Error own = {.status = STATUS_OK};
+    if (slot->now.failed) return STATUS_OK;
+    Status status = kind->copy(kind->context, worker, slot->member, donor, parts, &own);
+    return fail(slot, "copying", status, &own, error);
 }
 
 static Status hash_of(PbtRun *run, void *member, char hash[FILE_HASH], Error *error) {
@@ -224,8 +225,7 @@ Status slot_prove(PbtRun *run, Slot *slot, const char *state, void *donor, Error
     Status status = hash_of(run, slot->member, found, &own);
     if (!status && strcmp(found, wanted) != 0)
         status = error_set(&own, STATUS_CORRUPT, "the copy has the hash %s, its donor %s", found, wanted);
-    if (status) slot_fail(slot, "copying", &own);
-    return STATUS_OK;
+    return fail(slot, "copying", status, &own, error);
 }
 
 /* ---- the end of training ------------------------------------------------------------------------------- */
@@ -242,7 +242,8 @@ Status slot_settle(PbtRun *run, Slot *slot, int64_t round, Error *error) {
     const PbtOptions *options = &run->options;
     Standing *now = &slot->now;
     now->round = round;
-    judge(run, slot);
+    Status status = judge(run, slot, error);
+    if (status) return status;
     if (!now->failed) {
         now->fitness = now->score.score;
         if (options->control == PBT_RANDOM_FITNESS)

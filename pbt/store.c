@@ -15,7 +15,8 @@
 
 struct Store {
     sqlite3 *db;
-    int lock; /* descriptor of the directory; -1: not locked */
+    int lock;   /* descriptor of the directory; -1: not locked */
+    bool ahead; /* writes go to a log first */
     char path[FILE_PATH_LIMIT];
     char ending[PBT_ENDING];      /* of states' files */
     char (*forgotten)[FILE_HASH]; /* states whose files go after the commit */
@@ -158,18 +159,42 @@ static Status lock(Store *store, const char *directory, Error *error) {
     return STATUS_OK;
 }
 
-static Status open_file(Store *store, const char *directory, int flags, Error *error) {
-    enum { PATIENCE = 1000 }; /* milliseconds to wait for another's transaction */
+enum { PATIENCE = 1000 }; /* milliseconds to wait for another's transaction */
+
+static Status set_path(Store *store, const char *directory, Error *error) {
     int length = snprintf(store->path, sizeof store->path, "%s/run.db", directory);
-    if (length < 0 || (size_t)length >= sizeof store->path)
-        return error_set(error, STATUS_INVALID, "the path of the run's directory is too long");
-    int code = sqlite3_open_v2(store->path, &store->db, flags, NULL);
+    if (length > 0 && (size_t)length < sizeof store->path) return STATUS_OK;
+    return error_set(error, STATUS_INVALID, "the path of the run's directory is too long");
+}
+
+static Status open_file(Store *store, const char *name, int flags, Error *error) {
+    int code = sqlite3_open_v2(name, &store->db, flags, NULL);
     if (code) return store->db ? explain(store, code, error) : error_no_memory(error, store->path);
     sqlite3_extended_result_codes(store->db, 1);
     sqlite3_busy_timeout(store->db, PATIENCE);
     sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(store->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     return STATUS_OK;
+}
+
+/* With a log of writes ahead, readers never keep the writer waiting, nor it them. Where the file system
+ * cannot have one, the journal stays. After each commit the log's content is moved into run.db, which so
+ * lacks next to nothing even after a kill. */
+static Status write_ahead(Store *store, Error *error) {
+    enum { PATIENCE_TO_CHANGE = 10000 }; /* for those who read a run that is over */
+    sqlite3_busy_timeout(store->db, PATIENCE_TO_CHANGE);
+    Status status = store_run(store, error, "PRAGMA journal_mode=WAL", "");
+    sqlite3_busy_timeout(store->db, PATIENCE);
+    if (!status) status = store_run(store, error, "PRAGMA wal_autocheckpoint=1", "");
+    store->ahead = !status;
+    return status;
+}
+
+/* A run that is over is in run.db alone, and needs no log to be read; as long as somebody reads it, that
+ * cannot be changed, and the log's content at least is moved. */
+static void write_behind(Store *store) {
+    if (sqlite3_exec(store->db, "PRAGMA journal_mode=DELETE", NULL, NULL, NULL))
+        sqlite3_exec(store->db, "PRAGMA wal_checkpoint", NULL, NULL, NULL);
 }
 
 static Status check_health(Store *store, Error *error) {
@@ -229,15 +254,38 @@ Status store_open(Store **out, const char *directory, const char *ending, bool *
     if (status) return status;
     snprintf(store->ending, sizeof store->ending, "%s", ending);
     status = lock(store, directory, error);
-    if (!status) status = open_file(store, directory, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, error);
+    if (!status) status = set_path(store, directory, error);
+    if (!status) status = open_file(store, store->path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, error);
     if (!status) status = store_run(store, error, "PRAGMA synchronous=EXTRA", "");
     if (!status) status = check_health(store, error);
     if (!status) status = check_version(store, begun, error);
+    if (!status) status = write_ahead(store, error);
     if (status)
         store_close(store);
     else
         *out = store;
     return status;
+}
+
+/* Whether the file is the copy of one with a log, which is not there, and cannot be made: a folder that
+ * cannot be written. */
+static bool is_left_alone(Store *store) {
+    char log[FILE_PATH_LIMIT + 4];
+    snprintf(log, sizeof log, "%s-wal", store->path);
+    int code = sqlite3_exec(store->db, "PRAGMA user_version", NULL, NULL, NULL) & 0xFF;
+    return (code == SQLITE_CANTOPEN || code == SQLITE_READONLY) && access(log, F_OK) != 0;
+}
+
+/* Nobody can change it, so it can be read without a log. */
+static Status open_alone(Store *store, Error *error) {
+    char name[3 * FILE_PATH_LIMIT + 32] = "file:";
+    size_t used = strlen(name);
+    for (const char *next = store->path; *next; next++)
+        used += (size_t)snprintf(name + used, 4, strchr("%?#", *next) ? "%%%02X" : "%c", *next);
+    snprintf(name + used, sizeof name - used, "?immutable=1");
+    sqlite3_close(store->db);
+    store->db = NULL;
+    return open_file(store, name, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, error);
 }
 
 Status store_look(Store **out, const char *directory, Error *error) {
@@ -246,8 +294,10 @@ Status store_look(Store **out, const char *directory, Error *error) {
     *out = NULL;
     Status status = new_store(&store, error);
     if (status) return status;
-    status =
-        open_file(store, directory, SQLITE_OPEN_READWRITE, error); /* to undo what a killed process left */
+    status = set_path(store, directory, error);
+    /* To write, so that what a killed process left can be undone. */
+    if (!status) status = open_file(store, store->path, SQLITE_OPEN_READWRITE, error);
+    if (!status && is_left_alone(store)) status = open_alone(store, error);
     if (!status) status = check_version(store, &begun, error);
     if (!status && !begun)
         status = error_set(error, STATUS_INVALID, "%s: no run has been begun in it", store->path);
@@ -260,6 +310,7 @@ Status store_look(Store **out, const char *directory, Error *error) {
 
 void store_close(Store *store) {
     if (!store) return;
+    if (store->ahead) write_behind(store);
     sqlite3_close(store->db);
     if (store->lock >= 0) close(store->lock);
     memory_free(store->forgotten);

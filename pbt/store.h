@@ -15,7 +15,7 @@ enum { STORE_VERSION = 1, STORE_RULE = 512 };
 /* Opens the store in a directory, which is made where there is none, and locks it against other processes.
  * `begun` tells whether a run has been put into it. States' files have the ending. */
 Status store_open(Store **store, const char *directory, const char *ending, bool *begun, Error *error);
-/* To read only, without a lock. */
+/* To read only, without a lock; it keeps nobody from writing meanwhile. */
 Status store_look(Store **store, const char *directory, Error *error);
 void store_close(Store *store);
 const char *store_path(const Store *store); /* of run.db */

@@ -142,10 +142,10 @@ static Status crew_each(PbtRun *run, CrewJob *job, bool tell, bool *interrupted,
 /* ---- training ------------------------------------------------------------------------------------------ */
 
 static Status train_job(PbtRun *run, void *worker, Slot *slot, Error *error) {
-    slot_train(run, worker, slot, run->settings.interval);
-    slot_score(run, worker, slot);
-    if (run->options.report_best == 0) slot_report(run, worker, slot);
-    return slot_save(run, worker, slot, error);
+    Status status = slot_train(run, worker, slot, run->settings.interval, error);
+    if (!status) status = slot_score(run, worker, slot, error);
+    if (!status && run->options.report_best == 0) status = slot_report(run, worker, slot, error);
+    return status ? status : slot_save(run, worker, slot, error);
 }
 
 /* ---- exploit ------------------------------------------------------------------------------------------- */
@@ -213,19 +213,20 @@ static void *source_of(const Copies *copies, const Standing *donor) {
 static Status copy_whole(const Copies *copies, Slot *slot, const Standing *donor, Error *error) {
     PbtRun *run = copies->run;
     void *source = source_of(copies, donor);
-    slot_copy(run, run_worker(run), slot, source, run_all_parts(run));
-    return slot_prove(run, slot, donor->state, source, error);
+    Status status = slot_copy(run, run_worker(run), slot, source, run_all_parts(run), error);
+    return status ? status : slot_prove(run, slot, donor->state, source, error);
 }
 
 static Status copy_one(Copies *copies, size_t index, Error *error) {
     PbtRun *run = copies->run;
     const Heritage *heritage = &copies->heritages[index];
     Slot *slot = run->slots[index];
-    inherit_standing(run, slot, heritage);
-    if (heritage->whole) return copy_whole(copies, slot, heritage->donors[0], error);
-    for (size_t part = 0; part < run_parts(run); part++)
-        slot_copy(run, run_worker(run), slot, source_of(copies, heritage->donors[part]), 1u << part);
-    return STATUS_OK;
+    Status status = inherit_standing(run, slot, heritage, error);
+    if (!status && heritage->whole) return copy_whole(copies, slot, heritage->donors[0], error);
+    for (size_t part = 0; !status && part < run_parts(run); part++)
+        status = slot_copy(run, run_worker(run), slot, source_of(copies, heritage->donors[part]), 1u << part,
+                           error);
+    return status;
 }
 
 static Status copy_in_order(Copies *copies, Error *error) {
@@ -256,9 +257,7 @@ static Status copy_all(PbtRun *run, const Heritage *heritages, Error *error) {
 /* ---- report scores of the best ------------------------------------------------------------------------- */
 
 static Status report_job(PbtRun *run, void *worker, Slot *slot, Error *error) {
-    (void)error;
-    if (slot->reporting) slot_report(run, worker, slot);
-    return STATUS_OK;
+    return slot->reporting ? slot_report(run, worker, slot, error) : STATUS_OK;
 }
 
 static bool better(const Slot *a, const Slot *b) {
@@ -281,9 +280,9 @@ static Status report_best(PbtRun *run, bool *interrupted, Error *error) {
  * only the best are reported, that has been done. */
 static Status rescore_job(PbtRun *run, void *worker, Slot *slot, Error *error) {
     if (!slot->mosaic) return STATUS_OK;
-    slot_score(run, worker, slot);
-    if (run->options.report_best == 0) slot_report(run, worker, slot);
-    return slot_save(run, worker, slot, error);
+    Status status = slot_score(run, worker, slot, error);
+    if (!status && run->options.report_best == 0) status = slot_report(run, worker, slot, error);
+    return status ? status : slot_save(run, worker, slot, error);
 }
 
 static Status rescore(PbtRun *run, int64_t round, bool *interrupted, Error *error) {
@@ -305,8 +304,8 @@ static Status exploit_and_explore(PbtRun *run, int64_t round, bool *interrupted,
         Slot *slot = run->slots[i];
         slot->mosaic = heritages[i].donors[0] && heritages[i].weights && !heritages[i].whole;
         if (!heritages[i].donors[0]) continue;
-        if (!heritages[i].weights) inherit_standing(run, slot, &heritages[i]);
-        status = inherit_finish(run, slot, &heritages[i], round, error);
+        if (!heritages[i].weights) status = inherit_standing(run, slot, &heritages[i], error);
+        if (!status) status = inherit_finish(run, slot, &heritages[i], round, error);
     }
     memory_free(heritages);
     return status ? status : rescore(run, round, interrupted, error);

@@ -493,6 +493,131 @@ static void test_full_disk_under_the_database(void **state) {
     memory_free(expected);
 }
 
+/* ---- readers ------------------------------------------------------------------------------------------- */
+
+static sqlite3_stmt *hold(const Bench *bench, sqlite3 **db) {
+    char path[300];
+    sqlite3_stmt *rows;
+    snprintf(path, sizeof path, "%s/run.db", bench->directory);
+    assert_int_equal(sqlite3_open(path, db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(*db, "SELECT round FROM round ORDER BY round", -1, &rows, NULL), 0);
+    assert_int_equal(sqlite3_step(rows), SQLITE_ROW);
+    return rows;
+}
+
+static bool is_there(const Bench *bench, const char *name) {
+    char path[300];
+    snprintf(path, sizeof path, "%s/%s", bench->directory, name);
+    return access(path, F_OK) == 0;
+}
+
+/* run.db without anything else, in a directory of its own. */
+static void assert_whole_alone(const Bench *bench, const char *expected) {
+    Bench alone;
+    char path[300];
+    uint8_t *bytes;
+    size_t size;
+    set_up(&alone, 1);
+    snprintf(path, sizeof path, "%s/run.db", bench->directory);
+    assert_ok(file_load(path, 1 << 24, &bytes, &size, &toy_error));
+    FilePiece piece = {bytes, size};
+    snprintf(path, sizeof path, "%s/run.db", alone.directory);
+    assert_ok(file_save(path, &piece, 1, &toy_error));
+    assert_same_run(&alone, expected);
+    memory_free(bytes);
+    tear_down(&alone);
+}
+
+/* Who reads for long sees one moment, and keeps neither the run nor its end waiting. */
+static void test_a_long_reader(void **state) {
+    (void)state;
+    char *expected = uninterrupted(1, ROUNDS);
+    Bench bench;
+    PbtRun *run;
+    PbtEnd end;
+    sqlite3 *db;
+    set_up(&bench, 1);
+    assert_ok(pbt_run_new(&run, &bench.options, &toy_error));
+    assert_ok(pbt_run_rounds(run, 1, &end, &toy_error));
+    sqlite3_stmt *rows = hold(&bench, &db);
+    assert_ok(pbt_run_rounds(run, ROUNDS, &end, &toy_error));
+    assert_int_equal(sqlite3_step(rows), SQLITE_ROW);
+    assert_int_equal(sqlite3_step(rows), SQLITE_DONE); /* rounds 0 and 1 */
+    assert_int_equal(sqlite3_reset(rows), SQLITE_OK);
+    assert_int_equal(sqlite3_step(rows), SQLITE_ROW); /* of now */
+    pbt_run_free(run);
+    assert_whole_alone(&bench, expected);
+    sqlite3_finalize(rows);
+    sqlite3_close(db);
+    assert_same_run(&bench, expected);
+    run_resumed(&bench, false, ROUNDS);
+    assert_false(is_there(&bench, "run.db-wal") || is_there(&bench, "run.db-shm"));
+    assert_whole_alone(&bench, expected);
+    tear_down(&bench);
+    memory_free(expected);
+}
+
+/* As somebody who may read only: the rounds done, or -1. */
+static int64_t read_as_guest(const Bench *bench) {
+    chmod(bench->directory, 0555);
+    pid_t process = fork();
+    assert_true(process >= 0);
+    if (process == 0) {
+        ToyText text = {.text = NULL};
+        Error error;
+        if (getuid() == 0 && setuid(65534) != 0) _exit(200);
+        if (pbt_export(bench->directory, true, toy_row, &text, &error)) {
+            fprintf(stderr, "%s\n", error.message);
+            _exit(100);
+        }
+        int round = 0;
+        char line[32];
+        do snprintf(line, sizeof line, "\nround,%d,", ++round);
+        while (strstr(text.text, line));
+        _exit(round - 1);
+    }
+    int status;
+    assert_int_equal(waitpid(process, &status, 0), process);
+    chmod(bench->directory, 0755);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status) == 100 ? -1 : WEXITSTATUS(status);
+}
+
+static void leave_at_once(Bench *bench, int64_t rounds) {
+    PbtRun *run;
+    PbtEnd end;
+    Error error;
+    pid_t process = fork();
+    assert_true(process >= 0);
+    if (process == 0)
+        _exit(pbt_run_new(&run, &bench->options, &error) || pbt_run_rounds(run, rounds, &end, &error));
+    int status;
+    assert_int_equal(waitpid(process, &status, 0), process);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void test_readers_who_may_not_write(void **state) {
+    (void)state;
+    Bench bench;
+    PbtRun *run;
+    PbtEnd end;
+    set_up(&bench, 1); /* while it runs, and when it is over */
+    assert_ok(pbt_run_new(&run, &bench.options, &toy_error));
+    assert_ok(pbt_run_rounds(run, 3, &end, &toy_error));
+    assert_int_equal(read_as_guest(&bench), 3);
+    pbt_run_free(run);
+    assert_int_equal(read_as_guest(&bench), 3);
+    tear_down(&bench);
+    set_up(&bench, 1); /* when it was killed, also without what it had left beside run.db */
+    leave_at_once(&bench, 3);
+    assert_true(is_there(&bench, "run.db-wal"));
+    assert_int_equal(read_as_guest(&bench), 3);
+    in_database(&bench, "PRAGMA wal_checkpoint");
+    assert_false(is_there(&bench, "run.db-wal"));
+    assert_int_equal(read_as_guest(&bench), 3);
+    tear_down(&bench);
+}
+
 /* ---- retention ----------------------------------------------------------------------------------------- */
 
 static size_t count_states(const Bench *bench) {
@@ -768,6 +893,8 @@ int main(void) {
         cmocka_unit_test(test_no_whole_round),
         cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_full_disk_under_the_database),
+        cmocka_unit_test(test_a_long_reader),
+        cmocka_unit_test(test_readers_who_may_not_write),
         cmocka_unit_test(test_retention),
         cmocka_unit_test(test_sweep),
         cmocka_unit_test(test_lineage),
