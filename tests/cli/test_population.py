@@ -138,7 +138,14 @@ class Rounds(PopulationCase):
         self.assertIn("bottom 0.4", facts["exploit"])
         self.brood("resume", "run", "--rounds", "1")
         self.assertEqual(self.values("run", 1, 2)["g_lr"], 2e-4)
-        self.assertIn("did you mean 'population'?", self.brood("run", "ring.lua", "--set", "populaton=2", code=1).stderr)
+        for arguments, words in (
+                (["--set", "populaton=2"], "--set populaton: an experiment has no such field: did you mean 'population'?"),
+                (["--control", "no-explor"], "--control: one of 'off', "),
+                (["--set", "exploit.top=7"], "--set exploit.top: pbt.truncation: top: a number greater than 0 and of at "
+                                             "most 0.5 expected, got 7")):
+            for command in ("run", "check") if arguments[0] == "--set" else ("run",):
+                said = self.fails(command, "ring.lua", *arguments, code=USAGE)
+                self.assertTrue(said.startswith(f"brood: {words}") and said.count("\n") == 1, said)
         self.assertIn("NAME=VALUE", self.fails("run", "ring.lua", "--set", "population", code=USAGE))
 
 

@@ -75,13 +75,18 @@ function command.look_beside(path)
     if folder and files.kind(folder) then package.path = ("%s/?.lua;%s/?/init.lua"):format(folder, folder) end
 end
 
--- What --set asks for: { { name, text }, ... }, as experiments take it.
+-- What the command line changes in an experiment (override.lua), by --set or by an option of its own.
+function command.override(name, text, option)
+    return { name, text, option = option, refuse = command.misuse }
+end
+
+-- What --set asks for, as experiments take it.
 function command.settings(options)
     local settings = {}
     for i, setting in ipairs(options.set or {}) do
         local name, text = setting:match "^([%w_.]+)=(.*)$"
         if not name then command.misuse("--set: NAME=VALUE expected, as in --set population=4, got '%s'", setting) end
-        settings[i] = { name, text }
+        settings[i] = command.override(name, text)
     end
     return settings
 end

@@ -10,12 +10,12 @@ local function overrides_of(options)
     local overrides = command.settings(options)
     local function set(name, low, high)
         local number = command.whole(options, name, low, high)
-        if number then overrides[#overrides + 1] = { name, ("%d"):format(number) } end
+        if number then overrides[#overrides + 1] = command.override(name, ("%d"):format(number), "--" .. name) end
     end
     set("seed", 0, SEED_LIMIT)
     set("steps", 1, STEP_LIMIT)
     set("rounds", 1, ROUND_LIMIT)
-    if options.control then overrides[#overrides + 1] = { "control", options.control } end
+    if options.control then overrides[#overrides + 1] = command.override("control", options.control, "--control") end
     if options.steps and not options.rounds then overrides[#overrides + 1] = { "rounds", ("%d"):format(ROUND_LIMIT) } end
     return overrides
 end
