@@ -1,8 +1,11 @@
 -- What the commands share: their options, how they fail, and loading a script that returns an experiment.
+local check = require "brood.check"
 local experiment = require "brood.experiment"
 local files = require "brood.files"
 
 local command = {}
+
+local MEMBER_LIMIT = 4095 -- the greatest slot that there can be
 
 -- ---- failing -------------------------------------------------------------------------------------------------------
 
@@ -57,6 +60,29 @@ function command.whole(options, name, low, high, otherwise)
         command.misuse("--%s: a whole number from %d to %d expected, got '%s'", name, low, high, text)
     end
     return number
+end
+
+-- The member that is asked for, by its slot, or nil.
+function command.member(options) return command.whole(options, "member", 0, MEMBER_LIMIT) end
+
+-- The name in brood.data of a data set that the user names, with - or with _; one of `names`.
+function command.data_name(given, names)
+    local wanted = given:gsub("-", "_")
+    for _, name in ipairs(names) do
+        if name == wanted then return name end
+    end
+    local hint = check.hint(wanted, names)
+    command.misuse("there is no data set '%s'%s", given, hint ~= "" and hint or ": there are " .. table.concat(names, ", "))
+end
+
+-- ---- files and folders ---------------------------------------------------------------------------------------------
+
+-- A file, or a folder with all that is in it, is no more.
+function command.remove(path)
+    if files.kind(path) == "folder" then
+        for _, name in ipairs(files.list(path)) do command.remove(path .. "/" .. name) end
+    end
+    os.remove(path)
 end
 
 -- ---- scripts -------------------------------------------------------------------------------------------------------
