@@ -203,6 +203,44 @@ class Controls(PopulationCase):
         self.assertIn("random-search", said)
 
 
+class Checks(PopulationCase):
+    """brood check refuses what brood run refuses, and shows what is to be run."""
+
+    def test_what_it_shows(self):
+        shown = self.brood("check", self.write("ring.lua", ring(rounds="5", more="steps = 90,"))).stdout
+        for words in ("population   4 × 5 rounds of up to 20 steps: 90 steps each, seed 3",
+                      "hyper        g_lr = pbt.log_uniform(0.0001, 0.1)", "exploit      pbt.truncation { bottom = 0.25,",
+                      "explore      pbt.perturb {", "select       modes of 300 ", "report       modes of 200 ",
+                      "a run: about "):
+            self.assertIn(words, shown)
+        shown = self.brood("check", self.write("ring.lua", ring(more="""replay = {
+            { steps = 25, g_lr = 1e-3, d_lr = 1e-3, gamma = 1 }, { steps = 10, g_lr = 1e-4, d_lr = 1e-3, gamma = 1 } },"""))).stdout
+        self.assertIn("population   1 × 3 rounds of up to 20 steps: 35 steps each", shown)
+        shown = self.brood("check", TOY).stdout
+        for words in ("hyper        h1 = pbt.uniform(0, 10)", "explore      the function in ", "select       the member's own",
+                      "for 2 × 200 steps of "):
+            self.assertIn(words, shown)
+
+    def test_scores_that_cannot_be_had(self):
+        said = self.fails("check", self.write("ring.lua", ring(select="metric.classifier_score {}")))
+        self.assertIn("metric.classifier_score: the data are points", said)
+
+    def test_rules_that_cannot_be(self):
+        said = self.fails("check", self.write("ring.lua", ring(exploit='{ rule = "exploit", kind = "truncation", top = 7 }')))
+        self.assertIn("top", said)
+
+    def test_members_in_lua(self):
+        with open(TOY, encoding="utf-8") as file:
+            toy = file.read()
+        for old, new, words in (("return { 0.9, 0.9 }", "return nosuch", "toy.lua:23: there is no global 'nosuch'"),
+                                ("h.h1 * me[1]", "h.h3 * me[1]", "step: "),
+                                ("return 1.2 - (", "return nil, (", "score: a number expected, got nothing"),
+                                ("        return h\n", "", "explore: it must return hyperparameters, it returned nothing"),
+                                ("return { 0.9, 0.9 }", "return { 0.9, 0.9, print }", "save: the member.3: plain data")):
+            self.assertIn(old, toy)
+            self.assertIn(words, self.fails("check", self.write("toy.lua", toy.replace(old, new))))
+
+
 class Forks(PopulationCase):
     def test_from_a_run(self):
         self.run_ring("run", more="keep_every = 2,")
