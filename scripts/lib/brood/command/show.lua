@@ -3,10 +3,8 @@ local command = require "brood.command"
 local history = require "brood.show.history"
 local summary = require "brood.show.summary"
 
-local MOST = 1000000 -- slots
-
 return command.main(function(options, directory)
-    local slot = command.whole(options, "member", 0, MOST)
+    local slot = command.member(options)
     local run = command.try(history.read, directory)
     local node = slot and history.last_of(run, slot)
     if slot and not node then command.fail("%s: there is no member %d in it", directory, slot) end
