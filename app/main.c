@@ -152,7 +152,7 @@ static const Command COMMANDS[] = {
      NULL},
     {"weights", "-o FILE RUN-OR-STATE", "write the averaged generator alone, as a safetensors file", 1, 1,
      "brood.command.weights", NULL, WEIGHTS_OPTIONS,
-     "Of a run, that of the best member there ever was, or of --member. The file's facts (its metadata) tell "
+     "Of a run, that of the best member there ever was, or of --member. The file's facts (its metadata) tell\n"
      "where it comes from."},
     {"classifier", "DATASET", "train or show the two classifiers of a data set", 1, 2,
      "brood.command.classifier", NULL, CLASSIFIER_OPTIONS,

@@ -136,8 +136,8 @@ class Running(TinyCase):
         self.brood("run", path)
         self.assertEqual(sorted(os.listdir(self.path("runs"))), ["00001-tiny", "00002-tiny"])
         self.assertIn("is there already", self.fails("run", path, "--out", "runs/00001-tiny"))
-        self.assertIn("cannot make the folder", self.fails("run", path, "--out", "missing/run"))
-        self.assertIn("cannot make the folder", self.fails("run", path, "-o", "tiny.lua/run"))
+        self.assertIn("there is no folder missing", self.fails("run", path, "--out", "missing/run"))
+        self.assertIn("there is no folder tiny.lua", self.fails("run", path, "-o", "tiny.lua/run"))
 
     def test_a_name_with_a_slash(self):
         self.brood("run", self.write("tiny.lua", script(rounds="1").replace('"tiny"', '"a/b c"')))
@@ -234,7 +234,7 @@ class Trouble(TinyCase):
         log = os.path.getsize(self.path("run", "log.txt"))
         self.assertGreater(size, log + 200)
         done = self.brood("resume", "run", "--rounds", "2", code=FAILED, **limit(size - 100))
-        self.assertIn("File too large", done.stderr)
+        self.assertRegex(done.stderr, "File too large|disk I/O error")  # the state, or the store: what comes first
         self.assertIn("the last round is intact", done.stderr)
         self.assertEqual(self.export("run"), before)
         self.assertEqual([name for name in os.listdir(self.path("run", "states")) if name.endswith(".tmp")], [])
