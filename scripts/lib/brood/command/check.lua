@@ -2,6 +2,7 @@
 -- keep. Nothing comes of the few steps that are timed for that.
 local command = require "brood.command"
 local files = require "brood.files"
+local text = require "brood.show.text"
 
 local PATIENCE = 1 -- seconds of steps to be timed
 local KEPT_ROUNDS = 2 -- whose states are kept
@@ -33,10 +34,12 @@ local function estimate(experiment)
     local states = KEPT_ROUNDS * members + experiment.keep_best
     if experiment.keep_every > 0 then states = states + members * rounds // experiment.keep_every end
     local pictures = experiment:makes() == "numbers" and 0 or rounds * (members > 1 and 3 or 2)
-    return ("about %s for %d × %d steps of %.1f ms in %d threads%s; %.0f MB on the disk"):format(
-        duration_text(seconds * steps * members / workers), members, steps, 1e3 * seconds, workers,
+    return ("about %s for %d × %d steps of %.1f ms in %s%s; %s on the disk"):format(
+        duration_text(seconds * steps * members / workers), members, steps, 1e3 * seconds,
+        workers == 1 and "1 thread" or ("%d threads"):format(workers),
         (experiment.select or #experiment.report > 0) and ", scoring and classifiers apart" or "",
-        (states * experiment:build():stats().state_bytes + pictures * PICTURE_BYTES) * 1e-6)
+        text.amount((states * experiment:build():stats().state_bytes + pictures * PICTURE_BYTES) * 1e-3,
+            { "kB", "MB", "GB" }))
 end
 
 return command.main(function(options, path)
