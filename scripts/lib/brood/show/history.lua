@@ -249,6 +249,25 @@ function history.lineage(node)
     return line
 end
 
+-- What a lineage was trained with, as the experiment's field `replay` has it: { { steps =, NAME = number, ... }, ... }.
+-- Equal values that follow each other are one entry.
+function history.schedule(lineage)
+    local entries = {}
+    for _, ancestor in ipairs(lineage) do
+        local last = entries[#entries]
+        local same = last ~= nil
+        for name, value in pairs(ancestor.values) do same = same and last[name] == value end
+        if same then
+            last.steps = last.steps + ancestor.steps
+        else
+            local entry = { steps = ancestor.steps }
+            for name, value in pairs(ancestor.values) do entry[name] = value end
+            entries[#entries + 1] = entry
+        end
+    end
+    return entries
+end
+
 -- The last node of a slot; nil where there never was such a member.
 function history.last_of(run, slot)
     for round = run.rounds, 1, -1 do

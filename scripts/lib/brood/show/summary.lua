@@ -236,36 +236,25 @@ local function key_text(name)
     return plain and name or ("[%q]"):format(name)
 end
 
--- Hyperparameters as fields of a Lua table.
-local function fields_of(run, node)
-    local words = {}
-    for i, hyper in ipairs(run.hypers) do
-        local value = node.values[hyper.name]
+-- An entry of a schedule as a Lua table.
+local function entry_text(run, entry)
+    local words = { ("steps = %d"):format(entry.steps) }
+    for _, hyper in ipairs(run.hypers) do
+        local value = entry[hyper.name]
         local label = history.label(hyper, value)
-        words[i] = ("%s = %s"):format(key_text(hyper.name), label and ("%q"):format(label) or exact(value) or "0/0")
+        words[#words + 1] = ("%s = %s"):format(key_text(hyper.name), label and ("%q"):format(label) or exact(value) or "0/0")
     end
-    return table.concat(words, ", ")
+    return ("{ %s }"):format(table.concat(words, ", "))
 end
 
 -- What the node and its ancestors were trained with, as a Lua chunk: { { steps =, NAME = number, ... }, ... }.
 function summary.schedule(run, node)
-    local stretches = {}
-    for _, ancestor in ipairs(history.lineage(node)) do
-        local fields, last = fields_of(run, ancestor), stretches[#stretches]
-        if last and last.fields == fields then
-            last.steps = last.steps + ancestor.steps
-        else
-            stretches[#stretches + 1] = { fields = fields, steps = ancestor.steps }
-        end
-    end
     local lines = {
         ("-- %s, seed %s: member %d in round %d, %s %s"):format(run.name, run.seed, node.slot, node.round, run.score,
             text.noisy(node.score, node.deviation)),
         "return {",
     }
-    for _, stretch in ipairs(stretches) do
-        add(lines, "    { steps = %d%s },", stretch.steps, stretch.fields ~= "" and ", " .. stretch.fields or "")
-    end
+    for _, entry in ipairs(history.schedule(history.lineage(node))) do add(lines, "    %s,", entry_text(run, entry)) end
     lines[#lines + 1] = "}"
     return table.concat(lines, "\n")
 end
