@@ -166,6 +166,8 @@ class Running(TinyCase):
         folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "scripts", "experiments")
         done = self.brood("run", os.path.join(folder, "ring.lua"), "--out", "run", "--rounds", "1")
         self.assertIn("experiment 'ring'", done.stdout)
+        self.assertNotIn("memory: 0.0", done.stdout)
+        self.assertNotIn("; 0.0", done.stdout)  # operations a step
         for name in ("mnist", "cifar10"):
             done = subprocess.run([BROOD, "check", os.path.join(folder, name + ".lua")], capture_output=True,
                                   text=True, check=False)

@@ -126,27 +126,27 @@ function Spaces.test_walks()
     local spec = {
         name = "walks", members = pbt.member(NOTHING), population = 2,
         hyper = {
-            lr = pbt.log_uniform(1e-3, 1), steps = pbt.integer(1, 4), size = pbt.choice { 8, 16, 32, 64 },
+            lr = pbt.log_uniform(1e-3, 1), updates = pbt.integer(1, 4), size = pbt.choice { 8, 16, 32, 64 },
             kind = pbt.category { "a", "b", "c" }, fixed = 2, shape = pbt.structural(pbt.choice { 1, 2, 3 }),
         },
         initial = {
-            { lr = 0.5, steps = 2, size = 16, kind = "b", fixed = 2, shape = 3 },
-            { lr = 0.01, steps = 3, size = 32, kind = "c", fixed = 2, shape = 1 },
+            { lr = 0.5, updates = 2, size = 16, kind = "b", fixed = 2, shape = 3 },
+            { lr = 0.01, updates = 3, size = 32, kind = "c", fixed = 2, shape = 1 },
         },
         exploit = function(me, others) return me.slot == 1 and others[1] or nil end,
     }
-    local seen = { steps = {}, size = {} }
+    local seen = { updates = {}, size = {} }
     for seed = 1, 200 do
         local run <close> = brood.experiment(spec):begin { seed = seed }
         run:go(1)
         local values = run.members[2].values
         lu.assertTrue(math.abs(values.lr - 0.4) < 1e-12 or math.abs(values.lr - 0.625) < 1e-12, values.lr)
         lu.assertEquals({ values.kind, values.fixed, values.shape }, { "b", 2, 3 })
-        lu.assertTrue(values.steps >= 1 and values.steps <= 4 and math.type(values.steps) == "integer")
-        seen.size[values.size], seen.steps[values.steps] = true, true
+        lu.assertTrue(values.updates >= 1 and values.updates <= 4 and math.type(values.updates) == "integer")
+        seen.size[values.size], seen.updates[values.updates] = true, true
     end
     lu.assertEquals(seen.size, { [8] = true, [32] = true })
-    lu.assertTrue(seen.steps[1] and seen.steps[2] and seen.steps[3])
+    lu.assertTrue(seen.updates[1] and seen.updates[2] and seen.updates[3])
 end
 
 -- ---- rules ---------------------------------------------------------------------------------------------------------

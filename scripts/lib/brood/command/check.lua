@@ -9,6 +9,7 @@ local members = require "brood.member"
 local metric = require "brood.metric"
 local pbt = require "brood.pbt"
 local random = require("brood.population.core").rng
+local text = require "brood.show.text"
 
 local PATIENCE = 1 -- seconds of steps to be timed
 local KEPT_ROUNDS = 2 -- whose states are kept
@@ -150,8 +151,8 @@ local function room_text(experiment, rounds)
     local states = KEPT_ROUNDS * population + experiment.keep_best
     if experiment.keep_every > 0 then states = states + population * rounds // experiment.keep_every end
     local pictures = experiment:makes() == "numbers" and 0 or rounds * (population > 1 and 3 or 2)
-    return ("; %.0f MB on the disk"):format(
-        (states * experiment:build():stats().state_bytes + pictures * PICTURE_BYTES) * 1e-6)
+    return ("; %s on the disk"):format(text.amount(
+        (states * experiment:build():stats().state_bytes + pictures * PICTURE_BYTES) * 1e-3, { "kB", "MB", "GB" }))
 end
 
 local function estimate(experiment, seconds)

@@ -3,25 +3,9 @@
 -- an asynchronous run is made again as it was.
 local command = require "brood.command"
 local folder = require "brood.command.folder"
+local history = require "brood.show.history"
 local record = require "brood.record"
 local train = require "brood.command.train"
-
--- A lineage as the experiment's field `replay` has it; equal values that follow each other are one entry.
-local function schedule_of(lineage)
-    local entries = {}
-    for _, ancestor in ipairs(lineage) do
-        local last, same = entries[#entries], true
-        for name, value in pairs(ancestor.values) do same = same and last ~= nil and last[name] == value end
-        if same and last then
-            last.steps = last.steps + ancestor.steps
-        else
-            local entry = { steps = ancestor.steps }
-            for name, value in pairs(ancestor.values) do entry[name] = value end
-            entries[#entries + 1] = entry
-        end
-    end
-    return entries
-end
 
 -- All steps by the last values.
 local function hold_last(entries)
@@ -35,7 +19,7 @@ end
 -- One member by the schedule of a lineage.
 local function replay_lineage(options, run)
     local found = run:find_member(command.member(options))
-    local entries = schedule_of(command.try(record.lineage, run.directory, found.slot, found.round))
+    local entries = history.schedule(command.try(record.lineage, run.directory, found.slot, found.round))
     if options.constant then entries = hold_last(entries) end
     local seed = command.whole(options, "seed", 0, math.maxinteger)
     local overrides = seed and { command.override("seed", ("%d"):format(seed), "--seed") } or {}

@@ -13,10 +13,5 @@ return command.main(function(options, directory)
         return
     end
     node = node or run.best or command.fail("%s: nothing has been scored in it yet", directory)
-    for _, hyper in ipairs(run.hypers) do
-        if hyper.name == "steps" then
-            command.fail("%s: a hyperparameter is called steps, as are the steps of a schedule", directory)
-        end
-    end
     print(summary.schedule(run, node))
 end)
