@@ -73,7 +73,7 @@ function scoring.facts(self, by)
     for i, override in ipairs(self.overrides or {}) do set[i] = override[1] .. "=" .. override[2] end
     fact("set", #set > 0 and table.concat(set, "\n") or nil, true)
     local told, named = by and by.told or {}, {}
-    fact("select", self.select and told[1].name or self.members and "score" or "none") -- else members are only ranked
+    fact("select", self.select and told[1] and told[1].name or self.members and "score" or "none") -- else members are only ranked
     fact("select.better", told[1] and told[1].better or "higher")
     for _, name in ipairs(check.names(self.space)) do
         for i, label in ipairs(self.space[name].labels or {}) do fact(("hyper.%s.label.%d"):format(name, i - 1), label) end

@@ -300,7 +300,7 @@ function comparison.values(arm, measure, steps)
     return values
 end
 
--- { { seed =, a =, b = }, ... } of the seeds that two arms share, in the order of the first.
+-- { { seed =, a =, b = }, ... } of the seeds that two arms share.
 function comparison.pairs(first, second, measure, steps)
     local list = {}
     for _, run in ipairs(first.runs) do
@@ -310,6 +310,7 @@ function comparison.pairs(first, second, measure, steps)
         local b = there and there.node and measure.of(other, there.node)
         if a and b then list[#list + 1] = { seed = run.seed, a = a, b = b } end
     end
+    table.sort(list, function(one, other) return (tonumber(one.seed) or 0) < (tonumber(other.seed) or 0) end)
     return list
 end
 
