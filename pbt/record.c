@@ -95,7 +95,7 @@ static bool take_hash(sqlite3_stmt *rows, int column, char hash[FILE_HASH]) {
 }
 
 /* Columns: round, slot, parent, parent_round, steps, age, failed, pinned, score, deviation, fitness, window,
- * state, reports. */
+ * state, reports, failure. */
 static bool take_standing(const PbtRun *run, sqlite3_stmt *rows, bool own, Standing *standing) {
     size_t reports = 0;
     *standing = (Standing){.round = sqlite3_column_int64(rows, 0),
@@ -112,6 +112,8 @@ static bool take_standing(const PbtRun *run, sqlite3_stmt *rows, bool own, Stand
                  is_count(standing->age);
     sound = sound && take_doubles(rows, 11, standing->window, PBT_WINDOW, &standing->window_count);
     sound = sound && take_hash(rows, 12, standing->state);
+    const char *failure = (const char *)sqlite3_column_text(rows, 14);
+    snprintf(standing->failure, sizeof standing->failure, "%s", failure ? failure : "");
     sound = sound && take_doubles(rows, 13, standing->score.reports, PBT_REPORTS, &reports);
     return sound && (!own || reports == 0 || reports == run->options.kind->report_count);
 }
@@ -172,12 +174,12 @@ static Status read_members(Store *store, const PbtRun *run, sqlite3_stmt *rows, 
 }
 
 static const char STANDINGS[] = "SELECT round, slot, parent, parent_round, steps, age, failed, pinned, "
-                                "score, deviation, fitness, window, state, reports"
+                                "score, deviation, fitness, window, state, reports, failure"
                                 " FROM standing WHERE round = ?1 ORDER BY slot";
 
 static const char LAST_STANDINGS[] =
     "SELECT round, slot, parent, parent_round, steps, age, failed, pinned, score, deviation, fitness, "
-    "window, state, reports"
+    "window, state, reports, failure"
     " FROM standing AS s WHERE round = (SELECT max(round) FROM standing WHERE slot = s.slot AND round <= ?1)"
     " ORDER BY slot";
 
@@ -225,11 +227,12 @@ Status store_read_scored(Store *store, const PbtRun *run, int64_t since, Standin
     sqlite3_stmt *rows;
     *standings = NULL;
     *count = 0;
-    Status status = store_ask(store, &rows, error,
-                              "SELECT round, slot, slot, round, steps, age, failed, pinned, score, "
-                              "deviation, fitness, window, state,"
-                              " x'' FROM scored WHERE round >= ?1 AND round > 0 ORDER BY round, slot",
-                              "i", since);
+    Status status =
+        store_ask(store, &rows, error,
+                  "SELECT round, slot, slot, round, steps, age, failed, pinned, score, "
+                  "deviation, fitness, window, state,"
+                  " x'', failure FROM scored WHERE round >= ?1 AND round > 0 ORDER BY round, slot",
+                  "i", since);
     if (!status) status = read_members(store, run, rows, 1, true, standings, count, error);
     sqlite3_finalize(rows);
     for (size_t i = 0; !status && i < *count; i++) status = read_reports(store, run, &(*standings)[i], error);

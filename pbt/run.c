@@ -163,9 +163,7 @@ size_t pbt_run_count(const PbtRun *run) {
 
 PbtView pbt_run_view(const PbtRun *run, size_t index) {
     const Slot *slot = run->slots[index];
-    PbtView view = slot_view(run->training ? &slot->seen : &slot->now, slot);
-    if (run->training) view.failure = slot->seen_failure;
-    return view;
+    return slot_view(run->training ? &slot->seen : &slot->now);
 }
 
 bool pbt_run_resting(const PbtRun *run, size_t index) {
@@ -219,11 +217,6 @@ Status run_event(PbtRun *run, Error *error, const char *kind, int64_t slot, int6
     vsnprintf(event->text, sizeof event->text, format, arguments);
     va_end(arguments);
     return STATUS_OK;
-}
-
-void run_show(Slot *slot) {
-    slot->seen = slot->now;
-    memcpy(slot->seen_failure, slot->failure, sizeof slot->seen_failure);
 }
 
 bool run_interrupted(const PbtRun *run) {
@@ -459,14 +452,14 @@ static Status revive(PbtRun *run, const Standing *standing, Error *error) {
     if (status) return status;
     if (slot->now.failed)
         return error_set(error, STATUS_INVALID, "member %lld cannot be made again: %.500s",
-                         (long long)standing->slot, slot->failure);
+                         (long long)standing->slot, slot->now.failure);
     if (!*standing->state) return STATUS_OK;
     status = slot_load(run, slot, run->states, standing->state, error);
     if (!status) status = slot_apply(run, run_worker(run), slot, error);
     if (status) return status;
     if (slot->now.failed)
         return error_set(error, STATUS_INVALID, "member %lld cannot be set up again: %.500s",
-                         (long long)standing->slot, slot->failure);
+                         (long long)standing->slot, slot->now.failure);
     return STATUS_OK;
 }
 

@@ -8,7 +8,7 @@
 
 #include "pbt/population.h"
 
-enum { STORE_VERSION = 1, STORE_RULE = 512 };
+enum { STORE_VERSION = 2, STORE_RULE = 512 };
 
 /* ---- store.c: opening, asking -------------------------------------------------------------------------- */
 

@@ -186,7 +186,7 @@ class Damage(PopulationCase):
     def test_a_newer_version(self):
         with sqlite3.connect(self.path("run", "run.db")) as db:
             db.execute("PRAGMA user_version = 99")
-        self.assertIn("version 1 was expected, it is of version 99", self.fails("resume", "run"))
+        self.assertIn("version 2 was expected, it is of version 99", self.fails("resume", "run"))
 
 
 class Others(PopulationCase):

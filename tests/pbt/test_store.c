@@ -19,7 +19,7 @@ typedef struct {
     PbtKind kind;
     PbtOptions options;
     char directory[256], memory[64];
-    int64_t adds;
+    int64_t adds, asked;
 } Bench;
 
 static Status remember(void *context, const void **bytes, size_t *size, Error *error) {
@@ -330,7 +330,7 @@ static void test_hostile_database(void **state) {
         "DROP TABLE value",
         "DROP TABLE round",
         "UPDATE round SET round = 77 WHERE round = 2",
-        "PRAGMA user_version = 2",
+        "PRAGMA user_version = 3",
     };
     for (size_t i = 0; i < sizeof attacks / sizeof *attacks; i++) {
         Bench bench;
@@ -491,6 +491,75 @@ static void test_full_disk_under_the_database(void **state) {
     }
     assert_true(ended > 3);
     memory_free(expected);
+}
+
+/* ---- failures ------------------------------------------------------------------------------------------ */
+
+static Status see_failures(void *context, int64_t token, const PbtView *members, size_t count, size_t me,
+                           PbtStream stream, ptrdiff_t *donor, Error *error) {
+    Bench *bench = context;
+    (void)token, (void)me, (void)stream, (void)donor, (void)error;
+    for (size_t i = 0; i < count; i++) {
+        assert_true(members[i].failed == (*members[i].failure != '\0'));
+        bench->adds += members[i].failed;
+    }
+    return STATUS_OK;
+}
+
+static bool at_last(void *context) {
+    return ((Bench *)context)->asked++ >= 3 * MEMBERS - 4;
+}
+
+static void fail_first(Bench *bench, bool asynchronous) {
+    set_up(bench, 1);
+    bench->world.fail_slot = 0, bench->world.fail_from = 8, bench->world.fail_until = 9;
+    bench->options.asynchronous = asynchronous;
+    bench->options.exploit.kind = PBT_NONE;
+    bench->options.callbacks = (PbtCallbacks){.context = bench};
+}
+
+/* Why a member failed is known after the run was left, and why all have. */
+static void test_failures_are_remembered(void **state) {
+    (void)state;
+    for (int asynchronous = 0; asynchronous < 2; asynchronous++) {
+        Bench bench;
+        PbtRun *run;
+        PbtEnd end;
+        fail_first(&bench, asynchronous);
+        run_new(&bench, 3);
+        bench.world.all_fail_from = 12;
+        assert_ok(pbt_run_resume(&run, &bench.options, false, &toy_error));
+        assert_string_equal(pbt_run_view(run, 0).failure, "training: the loss is nan in step 8");
+        assert_refused(pbt_run_rounds(run, 4, &end, &toy_error), STATUS_NOT_FINITE, "the loss is nan");
+        pbt_run_free(run);
+        assert_ok(pbt_run_resume(&run, &bench.options, false, &toy_error));
+        assert_refused(pbt_run_rounds(run, 4, &end, &toy_error), STATUS_NOT_FINITE, "the loss is nan");
+        pbt_run_free(run);
+        tear_down(&bench);
+    }
+}
+
+/* Asynchronous: who comes later to the age at which a member failed sees why. */
+static void test_published_failures(void **state) {
+    (void)state;
+    Bench bench;
+    PbtRun *run;
+    PbtEnd end;
+    fail_first(&bench, true);
+    bench.options.exploit.kind = PBT_EXPLOIT_CALLBACK;
+    bench.options.callbacks.exploit = see_failures;
+    bench.options.callbacks.interrupted = at_last;
+    assert_ok(pbt_run_new(&run, &bench.options, &toy_error));
+    assert_ok(pbt_run_rounds(run, 4, &end, &toy_error));
+    assert_int_equal(end, PBT_INTERRUPTED);
+    pbt_run_free(run);
+    bench.adds = 0;
+    bench.options.callbacks.interrupted = NULL;
+    assert_ok(pbt_run_resume(&run, &bench.options, false, &toy_error));
+    assert_ok(pbt_run_rounds(run, 4, &end, &toy_error));
+    pbt_run_free(run);
+    assert_true(bench.adds > 0);
+    tear_down(&bench);
 }
 
 /* ---- readers ------------------------------------------------------------------------------------------- */
@@ -893,6 +962,8 @@ int main(void) {
         cmocka_unit_test(test_no_whole_round),
         cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_full_disk_under_the_database),
+        cmocka_unit_test(test_failures_are_remembered),
+        cmocka_unit_test(test_published_failures),
         cmocka_unit_test(test_a_long_reader),
         cmocka_unit_test(test_readers_who_may_not_write),
         cmocka_unit_test(test_retention),
