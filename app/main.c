@@ -182,9 +182,7 @@ static const Command COMMANDS[] = {
      "looks\n"
      "beside the script, along package.path (empty unless the script sets it), then in Brood's own library.\n"
      "FILE may be - for standard input. An error in the script ends the program with exit code 1."},
-    {"lua-types", "",
-     "print the types of the Lua functions that are written in C, as a definition file for the Lua language "
-     "server",
+    {"lua-types", "", "print the types of the functions that are written in C, for the Lua language server",
      0, 0, NULL, lua_types_command, NULL,
      "Put the output where your editor's language server looks for libraries:\n"
      "  brood lua-types > brood-graph.lua"},
