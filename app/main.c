@@ -152,7 +152,8 @@ static const Command COMMANDS[] = {
      NULL},
     {"weights", "-o FILE RUN-OR-STATE", "write the averaged generator alone, as a safetensors file", 1, 1,
      "brood.command.weights", NULL, WEIGHTS_OPTIONS,
-     "Of a run, that of the best member there ever was, or of --member. The file's facts (its metadata) tell\n"
+     "Of a run, that of the best member there ever was, or of --member. The file's facts (its metadata) "
+     "tell\n"
      "where it comes from."},
     {"classifier", "DATASET", "train or show the two classifiers of a data set", 1, 2,
      "brood.command.classifier", NULL, CLASSIFIER_OPTIONS,
@@ -181,9 +182,8 @@ static const Command COMMANDS[] = {
      "looks\n"
      "beside the script, along package.path (empty unless the script sets it), then in Brood's own library.\n"
      "FILE may be - for standard input. An error in the script ends the program with exit code 1."},
-    {"lua-types", "",
-     "print the types of all Lua functions, as a definition file for the Lua language server", 0, 0, NULL,
-     lua_types_command, NULL,
+    {"lua-types", "", "print the types of the functions that are written in C, for the Lua language server",
+     0, 0, NULL, lua_types_command, NULL,
      "Put the output where your editor's language server looks for libraries:\n"
      "  brood lua-types > brood-graph.lua"},
     {"doctor", "", "show what the program is built of and what this machine offers", 0, 0, NULL,

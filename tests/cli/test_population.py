@@ -213,12 +213,13 @@ class Checks(PopulationCase):
                       "explore      pbt.perturb {", "select       modes of 300 ", "report       modes of 200 ",
                       "a run: about "):
             self.assertIn(words, shown)
-        shown = self.brood("check", self.write("ring.lua", ring(more="""replay = {
-            { steps = 25, g_lr = 1e-3, d_lr = 1e-3, gamma = 1 }, { steps = 10, g_lr = 1e-4, d_lr = 1e-3, gamma = 1 } },"""))).stdout
+        entry = "{ steps = %d, g_lr = 1e-3, d_lr = 1e-3, gamma = 1 }"
+        replay = f"replay = {{ {entry % 25}, {entry % 10} }},"
+        shown = self.brood("check", self.write("ring.lua", ring(more=replay))).stdout
         self.assertIn("population   1 × 3 rounds of up to 20 steps: 35 steps each", shown)
         shown = self.brood("check", TOY).stdout
-        for words in ("hyper        h1 = pbt.uniform(0, 10)", "explore      the function in ", "select       the member's own",
-                      "for 2 × 200 steps of "):
+        for words in ("hyper        h1 = pbt.uniform(0, 10)", "explore      the function in ",
+                      "select       the member's own", "for 2 × 200 steps of "):
             self.assertIn(words, shown)
 
     def test_scores_that_cannot_be_had(self):
@@ -226,7 +227,8 @@ class Checks(PopulationCase):
         self.assertIn("metric.classifier_score: the data are points", said)
 
     def test_rules_that_cannot_be(self):
-        said = self.fails("check", self.write("ring.lua", ring(exploit='{ rule = "exploit", kind = "truncation", top = 7 }')))
+        rule = '{ rule = "exploit", kind = "truncation", top = 7 }'
+        said = self.fails("check", self.write("ring.lua", ring(exploit=rule)))
         self.assertIn("top", said)
 
     def test_members_in_lua(self):

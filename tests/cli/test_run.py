@@ -521,11 +521,15 @@ class Help(Case):
         for command, options in (("run", ("--from RUN", "--rounds N")), ("resume", ("--rounds N",)),
                                  ("grid", ("-n, --count N", "-o, --output FILE", "--interpolate", "--neighbours",
                                            "--class NAME", "--classes", "--seed N", "--raw")),
-                                 ("weights", ("-o, --output FILE",)), ("fetch", ("--from PLACE",))):
+                                 ("weights", ("-o, --output FILE", "-o FILE RUN-OR-STATE", "best member there ever was")),
+                                 ("export", ("--csv|--json RUN",)), ("classifier", ("--path PATH",)),
+                                 ("fetch", ("--from PLACE",))):
             done = self.brood("help", command)
             for option in options + ("--scripts DIR",):
                 self.assertIn(option, done.stdout)
             self.assertLessEqual(max(map(len, done.stdout.splitlines())), 120)
+            lines = done.stdout[done.stdout.index("\nOptions:\n"):].splitlines()[2:]
+            self.assertTrue(all(line[22] == " " and line[23] != " " for line in lines), done.stdout)  # in columns
 
 
 if __name__ == "__main__":

@@ -116,7 +116,8 @@ function Folder:kind() return self:fact "kind" or "gan" end
 function Folder:check_gan()
     local kind = self:kind()
     if kind ~= "gan" then
-        command.fail("%s: its members are %s, and no GANs: there is no generator in it", self.directory, KINDS[kind] or kind)
+        command.fail("%s: its members are %s, and no GANs: there is no generator in it", self.directory,
+            KINDS[kind] or kind)
     end
 end
 

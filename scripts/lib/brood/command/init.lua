@@ -72,7 +72,8 @@ function command.data_name(given, names)
         if name == wanted then return name end
     end
     local hint = check.hint(wanted, names)
-    command.misuse("there is no data set '%s'%s", given, hint ~= "" and hint or ": there are " .. table.concat(names, ", "))
+    if hint == "" then hint = ": there are " .. table.concat(names, ", ") end
+    command.misuse("there is no data set '%s'%s", given, hint)
 end
 
 -- ---- files and folders ---------------------------------------------------------------------------------------------

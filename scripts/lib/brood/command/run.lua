@@ -16,7 +16,9 @@ local function overrides_of(options)
     set("steps", 1, STEP_LIMIT)
     set("rounds", 1, ROUND_LIMIT)
     if options.control then overrides[#overrides + 1] = command.override("control", options.control, "--control") end
-    if options.steps and not options.rounds then overrides[#overrides + 1] = command.override("rounds", ("%d"):format(ROUND_LIMIT)) end
+    if options.steps and not options.rounds then
+        overrides[#overrides + 1] = command.override("rounds", ("%d"):format(ROUND_LIMIT))
+    end
     return overrides
 end
 
