@@ -150,7 +150,7 @@ int64_t pbt_run_round(const PbtRun *run) {
 PbtView pbt_run_scored(const PbtRun *run, size_t index) {
     const Slot *slot = run->slots[index];
     bool scored = slot->scored.round > 0; /* those that were added have not been */
-    return slot_view(scored ? &slot->scored : &slot->now, slot);
+    return slot_view(scored ? &slot->scored : &slot->now);
 }
 
 bool pbt_run_stopped(const PbtRun *run) {
