@@ -131,7 +131,7 @@ class Damage(PopulationCase):
         name = os.path.basename(self.state)
         said = self.fails("resume", "run", "--rounds", "1")
         self.assertIn(name, said)
-        self.assertRegex(said, r"a state of member \d: ")
+        self.assertRegex(said, r"is missing, the state of member \d after round \d: `brood resume run --whole`")
         self.assertEqual(self.round("run"), 3)
 
     def test_whole(self):
