@@ -72,6 +72,8 @@ struct PbtRun {
     size_t worker_count;
     Store *store; /* NULL: nothing is kept */
     char states[FILE_PATH_LIMIT];
+    char (*saved)[FILE_HASH]; /* states since the last commit, whether a member still has them or not */
+    size_t saved_count, saved_room;
     Event *events; /* since the last commit */
     size_t event_count, event_room;
     uint8_t *memory; /* read from the store on resuming */
@@ -93,6 +95,7 @@ Status run_add_slot(PbtRun *run, int64_t number, Slot **slot, Error *error); /* 
 void run_remove_slot(PbtRun *run, size_t index);
 Status run_event(PbtRun *run, Error *error, const char *kind, int64_t slot, int64_t other, const char *format,
                  ...) __attribute__((format(printf, 6, 7)));
+Status run_saved(PbtRun *run, const Slot *slot, Error *error); /* after slot_save, on the caller's thread */
 bool run_interrupted(const PbtRun *run);
 void run_wait(pthread_cond_t *news, pthread_mutex_t *mutex); /* not for long: there are other questions */
 Status run_progress(PbtRun *run, PbtMoment moment, int64_t slot, Error *error);

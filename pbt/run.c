@@ -219,6 +219,14 @@ Status run_event(PbtRun *run, Error *error, const char *kind, int64_t slot, int6
     return STATUS_OK;
 }
 
+Status run_saved(PbtRun *run, const Slot *slot, Error *error) {
+    if (!*slot->now.state) return STATUS_OK;
+    if (!memory_grow((void **)&run->saved, run->saved_count, &run->saved_room, sizeof *run->saved))
+        return error_no_memory(error, "states");
+    memcpy(run->saved[run->saved_count++], slot->now.state, FILE_HASH);
+    return STATUS_OK;
+}
+
 bool run_interrupted(const PbtRun *run) {
     const PbtCallbacks *callbacks = &run->options.callbacks;
     return callbacks->interrupted && callbacks->interrupted(callbacks->context);
@@ -255,10 +263,11 @@ Status run_all_failed(const PbtRun *run, Error *error) {
 Status run_conclude(PbtRun *run, int64_t round, int64_t since, Error *error) {
     if (!run->store) return STATUS_OK;
     Status status = store_put_round(run->store, run, error);
+    if (!status) status = store_put_states(run->store, run, error);
     if (!status) status = store_put_events(run->store, run, round, error);
     if (!status) status = store_retain(run->store, &run->options, since, error);
     if (!status) status = store_commit(run->store, run->states, error);
-    if (!status) run->event_count = 0;
+    if (!status) run->event_count = run->saved_count = 0;
     return status;
 }
 
@@ -310,6 +319,7 @@ void pbt_run_free(PbtRun *run) {
     memory_free(run->workers);
     memory_free(run->slots);
     memory_free(run->events);
+    memory_free(run->saved);
     memory_free(run->memory);
     memory_free(run->published);
     memory_free(run);
@@ -376,6 +386,7 @@ static Status take_member(PbtRun *run, size_t index, const Standing *other, cons
     if (!status && *other->state && !slot->now.failed) {
         status = slot_load(run, slot, states, other->state, error);
         if (!status) status = slot_save(run, run_worker(run), slot, error);
+        if (!status) status = run_saved(run, slot, error);
         if (!status) status = slot_apply(run, run_worker(run), slot, error);
     }
     if (!status) status = slot_tell(run, slot, error);

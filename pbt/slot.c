@@ -242,7 +242,8 @@ Status slot_settle(PbtRun *run, Slot *slot, int64_t round, Error *error) {
     const PbtOptions *options = &run->options;
     Standing *now = &slot->now;
     now->round = round;
-    Status status = judge(run, slot, error);
+    Status status = run_saved(run, slot, error);
+    if (!status) status = judge(run, slot, error);
     if (status) return status;
     if (!now->failed) {
         now->fitness = now->score.score;

@@ -364,8 +364,14 @@ Status store_put_round(Store *store, const PbtRun *run, Error *error) {
                      size);
 }
 
-static Status put_state(Store *store, const char *hash, Error *error) {
-    return *hash ? store_run(store, error, "INSERT OR IGNORE INTO state VALUES(?)", "t", hash) : STATUS_OK;
+/* Also those that no member has any more: one that failed after it was saved, or was dropped. They are
+ * forgotten at once. */
+Status store_put_states(Store *store, const PbtRun *run, Error *error) {
+    Status status = STATUS_OK;
+    for (size_t i = 0; !status && i < run->saved_count; i++)
+        status = store_run(store, error, "INSERT OR IGNORE INTO state VALUES(?)", "t",
+                           (const char *)run->saved[i]);
+    return status;
 }
 
 Status store_put_scored(Store *store, const PbtRun *run, const Slot *slot, Error *error) {
@@ -386,7 +392,7 @@ Status store_put_scored(Store *store, const PbtRun *run, const Slot *slot, Error
     if (!status)
         status = store_run(store, error, "INSERT INTO ledger VALUES(?, ?, ?, ?, ?)", "iiddd", scored->round,
                            scored->slot, ledger->training, ledger->scoring, ledger->saving);
-    return status ? status : put_state(store, scored->state, error);
+    return status;
 }
 
 Status store_put_standing(Store *store, const PbtRun *run, const Slot *slot, Error *error) {
@@ -401,7 +407,7 @@ Status store_put_standing(Store *store, const PbtRun *run, const Slot *slot, Err
     for (size_t i = 0; !status && i < space->count; i++)
         status = store_run(store, error, "INSERT INTO value VALUES(?, ?, ?, ?)", "iitd", now->round,
                            now->slot, space->hypers[i].name, now->values[i]);
-    return status ? status : put_state(store, now->state, error);
+    return status;
 }
 
 Status store_put_turn(Store *store, int64_t turn, int64_t slot, int64_t round, Error *error) {
