@@ -76,7 +76,7 @@ class Scripts(PopulationCase):
 
     def throws(self, more, *words, **fields):
         done = self.run_ring("run", code=FAILED, more=more, **fields)
-        for word in (*words, "stack traceback", "`brood resume run` goes on from there"):
+        for word in (*words, "stack traceback", "all rounds that were finished are kept", "brood run SCRIPT --from run"):
             self.assertIn(word, done.stderr)
         shutil.rmtree(self.path("run"))
 
