@@ -35,7 +35,7 @@ bool script_main(const char *library, int argc, char **argv);
  * looks beside the script `beside` first. (lua/lua_script.c) */
 bool script_module(const char *library, const char *beside, int argc, char **argv);
 const char *script_lua_version(void); /* "5.4.4" (lua/lua_script.c) */
-/* Prints the types of all Lua functions, as a definition file. (lua/lua_binding.c) */
+/* Prints the types of the Lua functions that are written in C, as a definition file. (lua/lua_binding.c) */
 void binding_print_types(void);
 
 #endif

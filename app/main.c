@@ -56,7 +56,8 @@ static const CommandOption REPLAY_OPTIONS[] = {
     {"member", 0, "N", "the lineage that ends in this member; otherwise the best one's"},
     {"constant", 0, NULL, "the last values of the lineage, all the time"},
     {"seed", 0, "N", "another seed than the run's"},
-    {"order", 0, NULL, "all of an asynchronous run, in the order of its ready moments: the same numbers again"},
+    {"order", 0, NULL,
+     "all of an asynchronous run, in the order of its ready moments: the same numbers again"},
     {"out", 'o', "DIR", "the new run's directory, which is made"},
     {"workers", 0, "N", "threads"},
     {NULL, 0, NULL, NULL}};
@@ -81,6 +82,8 @@ static const CommandOption FETCH_OPTIONS[] = {
     {"from", 0, "PLACE", "a folder that holds the files, or the address that their names are put behind"},
     {NULL, 0, NULL, NULL}};
 
+static const CommandOption CLASSIFIER_OPTIONS[] = {
+    {"path", 0, "PATH", "where that data set lies; a second argument says the same"}, {NULL, 0, NULL, NULL}};
 static const CommandOption SCORE_OPTIONS[] = {
     {"real", 0, "DATASET", "the data set to compare with; of a run, otherwise what it was trained on"},
     {"path", 0, "PATH", "where that data set lies"},
@@ -110,8 +113,14 @@ static const Command COMMANDS[] = {
      "the next free one of runs/00001-NAME, runs/00002-NAME, ...:\n"
      "  script.lua             the script as it was run\n"
      "  run.db, states/        all numbers of the run, and the states of its members\n"
+     "  classifiers/           those that score it\n"
+     "  start.safetensors      the state that all members began with, after --from STATE\n"
      "  log.txt                what was said\n"
      "  reals.png, samples/    the data, and what is made of the same latent vectors, round after round\n"
+     "  best.png, interpolation.png, neighbours.png, classes.png\n"
+     "                         at the end, of the best member there ever was: what it makes, and between "
+     "what;\n"
+     "                         beside the nearest images of the data; class by class\n"
      "  scores.png, schedules.png, lineage.png\n"
      "                         how scores and hyperparameters went, and who descends from whom\n"
      "Ctrl-C stops after the round that is running; a second one stops at once. `brood resume` goes on."},
@@ -134,18 +143,21 @@ static const Command COMMANDS[] = {
      "differences of arms over the seeds that they share. Scores are those of the member with the best "
      "selection\n"
      "score so far."},
-    {"export", "RUN", "print all numbers of a run, in a fixed order", 1, 1, "brood.command.export", NULL,
-     EXPORT_OPTIONS,
+    {"export", "--csv|--json RUN", "print all numbers of a run, in a fixed order", 1, 1,
+     "brood.command.export", NULL, EXPORT_OPTIONS,
      "Two runs of the same script and seed print the same bytes, whatever the number of workers, and however "
      "often\n"
      "they were stopped and resumed."},
     {"grid", "RUN", "draw what a run's generator makes", 1, 1, "brood.command.grid", NULL, GRID_OPTIONS,
      NULL},
-    {"weights", "RUN-OR-STATE", "write the averaged generator alone, as a safetensors file", 1, 1,
+    {"weights", "-o FILE RUN-OR-STATE", "write the averaged generator alone, as a safetensors file", 1, 1,
      "brood.command.weights", NULL, WEIGHTS_OPTIONS,
-     "Of a run, that of its last state. The file's facts (its metadata) tell where it comes from."},
-    {"classifier", "DATASET [PATH]", "train or show the two classifiers of a data set", 1, 2,
-     "brood.command.classifier", NULL, NULL, NULL},
+     "Of a run, that of the best member there ever was, or of --member. The file's facts (its metadata) "
+     "tell\n"
+     "where it comes from."},
+    {"classifier", "DATASET", "train or show the two classifiers of a data set", 1, 2,
+     "brood.command.classifier", NULL, CLASSIFIER_OPTIONS,
+     "DATASET is digits, mnist, fashion_mnist, cifar10 or folder: one whose images have classes."},
     {"score", "IMAGES", "all metrics of images beside those of real ones", 1, 1, "brood.command.score", NULL,
      SCORE_OPTIONS,
      "IMAGES is a folder of PNG files, whoever made them, the directory of a run, or a state file in one:\n"
@@ -170,9 +182,8 @@ static const Command COMMANDS[] = {
      "looks\n"
      "beside the script, along package.path (empty unless the script sets it), then in Brood's own library.\n"
      "FILE may be - for standard input. An error in the script ends the program with exit code 1."},
-    {"lua-types", "",
-     "print the types of all Lua functions, as a definition file for the Lua language server", 0, 0, NULL,
-     lua_types_command, NULL,
+    {"lua-types", "", "print the types of the functions that are written in C, for the Lua language server",
+     0, 0, NULL, lua_types_command, NULL,
      "Put the output where your editor's language server looks for libraries:\n"
      "  brood lua-types > brood-graph.lua"},
     {"doctor", "", "show what the program is built of and what this machine offers", 0, 0, NULL,
@@ -184,9 +195,9 @@ enum { COMMAND_COUNT = sizeof COMMANDS / sizeof COMMANDS[0] };
 /* ---- help ---------------------------------------------------------------------------------------------- */
 
 static const char OPTIONS_TEXT[] =
-    "  -h, --help         show help\n"
-    "      --version      show the version\n"
-    "      --scripts DIR  take the Lua library from DIR/brood, not from the program\n";
+    "  -h, --help           show help\n"
+    "      --version        show the version\n"
+    "      --scripts DIR    take the Lua library from DIR/brood, not from the program\n";
 
 static void print_help(FILE *out) {
     fputs("Brood breeds populations of GANs.\n\n"
@@ -217,7 +228,7 @@ static void print_options(const Command *command) {
         if (option->letter) snprintf(letter, sizeof letter, "-%c,", option->letter);
         snprintf(name, sizeof name, "--%s%s%s", option->name, option->argument ? " " : "",
                  option->argument ? option->argument : "");
-        printf("  %s %-14s %s\n", letter, name, option->help);
+        printf("  %s %-16s %s\n", letter, name, option->help);
     }
 }
 

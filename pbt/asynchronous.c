@@ -51,12 +51,12 @@ Status asynchronous_recall(PbtRun *run, Error *error) {
 static bool gather(const PbtRun *run, const Slot *slot, int64_t round, Company *company) {
     bool sound = false;
     company->count = 0;
-    company_add(company, &slot->scored, slot);
+    company_add(company, &slot->scored);
     for (size_t i = 0; i < run->published_count; i++) {
         const Standing *other = &run->published[i];
         bool itself = other->slot == slot->scored.slot && other->round == slot->scored.round;
         if (other->round != round || itself) continue;
-        company_add(company, other, NULL);
+        company_add(company, other);
         sound = sound || !other->failed;
     }
     return sound;
@@ -111,7 +111,7 @@ static Status ready(PbtRun *run, Slot *slot, Error *error) {
     if (status) return status;
     run->turns++;
     prune(run);
-    run_show(slot);
+    slot->seen = slot->now;
     status = run_progress(run, PBT_MEMBER_READY, slot->now.slot, error);
     if (!status && run->round > before) status = run_progress(run, PBT_ROUND_DONE, NOBODY, error);
     return status ? status : run_all_failed(run, error);
@@ -289,7 +289,7 @@ static Status together(PbtRun *run, int64_t rounds, bool *interrupted, Error *er
     pthread_mutex_init(&crowd.mutex, NULL);
     pthread_cond_init(&crowd.work, NULL);
     pthread_cond_init(&crowd.news, NULL);
-    for (size_t i = 0; i < run->count; i++) run_show(run->slots[i]);
+    for (size_t i = 0; i < run->count; i++) run->slots[i]->seen = run->slots[i]->now;
     run->training = true;
     Status status = hands && crowd.pace && crowd.queue
                         ? with_hands(&crowd, hands, threads, interrupted, error)

@@ -200,15 +200,14 @@ static Status each_fact(Facts *facts, const PbtOptions *options, Error *error) {
 /* ---- writing and comparing ----------------------------------------------------------------------------- */
 
 static const char *const TABLES[] = {
-    "PRAGMA user_version=1",
+    "PRAGMA user_version=2",
     "CREATE TABLE fact(name TEXT PRIMARY KEY, value TEXT NOT NULL, aside INT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE round(round INTEGER PRIMARY KEY, interval INT NOT NULL, exploit TEXT NOT NULL,"
     " explore TEXT NOT NULL, stopped INT NOT NULL, memory BLOB NOT NULL)",
     /* As a member was at the end of a round's training. */
     "CREATE TABLE scored(round INT, slot INT, steps INT NOT NULL, age INT NOT NULL, failed INT NOT NULL,"
     " pinned INT NOT NULL, score REAL, deviation REAL, fitness REAL, window BLOB NOT NULL, state TEXT NOT "
-    "NULL,"
-    " PRIMARY KEY(round, slot)) WITHOUT ROWID",
+    "NULL, failure TEXT NOT NULL, PRIMARY KEY(round, slot)) WITHOUT ROWID",
     "CREATE TABLE reported(round INT, slot INT, report INT, value REAL, PRIMARY KEY(round, slot, report))"
     " WITHOUT ROWID",
     /* By the place of its name among the kind's signals. */
@@ -219,7 +218,8 @@ static const char *const TABLES[] = {
     "NOT NULL, age INT NOT NULL,"
     " failed INT NOT NULL, pinned INT NOT NULL, score REAL, deviation REAL, fitness REAL, window BLOB NOT "
     "NULL,"
-    " reports BLOB NOT NULL, state TEXT NOT NULL, PRIMARY KEY(round, slot)) WITHOUT ROWID",
+    " reports BLOB NOT NULL, state TEXT NOT NULL, failure TEXT NOT NULL, PRIMARY KEY(round, slot)) WITHOUT "
+    "ROWID",
     "CREATE TABLE value(round INT, slot INT, name TEXT, value REAL NOT NULL, PRIMARY KEY(round, slot, name))"
     " WITHOUT ROWID",
     "CREATE TABLE event(id INTEGER PRIMARY KEY, round INT NOT NULL, slot INT, kind TEXT NOT NULL, other INT,"

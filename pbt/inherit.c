@@ -21,14 +21,14 @@ void company_free(Company *company) {
     *company = (Company){.count = 0};
 }
 
-void company_add(Company *company, const Standing *standing, const Slot *slot) {
+void company_add(Company *company, const Standing *standing) {
     size_t at = company->count++;
     for (; at > 0 && company->standings[at - 1]->slot > standing->slot; at--) {
         company->standings[at] = company->standings[at - 1];
         company->views[at] = company->views[at - 1];
     }
     company->standings[at] = standing;
-    company->views[at] = slot_view(standing, slot);
+    company->views[at] = slot_view(standing);
 }
 
 /* ---- choosing donors ----------------------------------------------------------------------------------- */

@@ -6,6 +6,8 @@
 
 #include "pbt/pbt.h"
 
+enum { PBT_FAILURE = 512 }; /* bytes of what is told of one, with its final zero */
+
 /* All that is known of a member at one moment, apart from what only its kind knows. */
 typedef struct {
     int64_t slot, round; /* ready moments so far */
@@ -17,7 +19,8 @@ typedef struct {
     double window[PBT_WINDOW]; /* the last scores along the lineage, the latest last */
     size_t window_count;
     double values[PBT_HYPERS];
-    char state[FILE_HASH]; /* "" when none is saved */
+    char state[FILE_HASH];     /* "" when none is saved */
+    char failure[PBT_FAILURE]; /* what it failed in, and why; "" when it has not */
 } Standing;
 
 typedef struct {
@@ -32,10 +35,8 @@ typedef struct {
     void *member;                /* NULL: none is alive */
     bool reporting;              /* its report scores are to be measured */
     bool mosaic;                 /* in this round it got its parts from several donors */
-    const char *stage;           /* what it failed in, in this round; NULL: it did not */
-    char failure[512];           /* and why */
+    bool failing;                /* it has failed in this round, and no event says so yet */
     Standing seen;               /* what others than its worker may see while it trains */
-    char seen_failure[512];
 } Slot;
 
 /* In the place of a slot in events. */
@@ -71,6 +72,8 @@ struct PbtRun {
     size_t worker_count;
     Store *store; /* NULL: nothing is kept */
     char states[FILE_PATH_LIMIT];
+    char (*saved)[FILE_HASH]; /* states since the last commit, whether a member still has them or not */
+    size_t saved_count, saved_room;
     Event *events; /* since the last commit */
     size_t event_count, event_room;
     uint8_t *memory; /* read from the store on resuming */
@@ -92,7 +95,7 @@ Status run_add_slot(PbtRun *run, int64_t number, Slot **slot, Error *error); /* 
 void run_remove_slot(PbtRun *run, size_t index);
 Status run_event(PbtRun *run, Error *error, const char *kind, int64_t slot, int64_t other, const char *format,
                  ...) __attribute__((format(printf, 6, 7)));
-void run_show(Slot *slot); /* lets the caller see it as it is now */
+Status run_saved(PbtRun *run, const Slot *slot, Error *error); /* after slot_save, on the caller's thread */
 bool run_interrupted(const PbtRun *run);
 void run_wait(pthread_cond_t *news, pthread_mutex_t *mutex); /* not for long: there are other questions */
 Status run_progress(PbtRun *run, PbtMoment moment, int64_t slot, Error *error);
@@ -105,7 +108,7 @@ Status run_all_failed(const PbtRun *run, Error *error); /* STATUS_NOT_FINITE if 
 /* Where the member itself fails, its slot is marked so; a status other than STATUS_OK is the end of the run:
  * memory that is not there, and what else is the machine's fault. */
 
-PbtView slot_view(const Standing *standing, const Slot *slot);           /* `slot` may be NULL */
+PbtView slot_view(const Standing *standing);
 PbtScore slot_unscored(void);                                            /* nothing is known of it */
 Status slot_create(PbtRun *run, void *worker, Slot *slot, Error *error); /* anew, with its present values */
 void slot_free(PbtRun *run, Slot *slot);
@@ -134,7 +137,7 @@ typedef struct {
 } Company;
 
 Status company_new(Company *company, size_t room, Error *error);
-void company_add(Company *company, const Standing *standing, const Slot *slot);
+void company_add(Company *company, const Standing *standing);
 void company_free(Company *company);
 
 /* What becomes of one member at its ready moment. */

@@ -23,17 +23,24 @@ Status store_round_before(Store *store, int64_t round, int64_t *before, Error *e
     return status;
 }
 
-Status store_read_next_slot(Store *store, int64_t *slot, Error *error) {
-    return store_number(store, slot, error, "SELECT max(slot) + 1 FROM standing");
-}
-
-Status store_read_turns(Store *store, int64_t *turns, Error *error) {
-    return store_number(store, turns, error, "SELECT max(turn) FROM turn");
-}
-
 /* Rounds, steps and slots are far from where counting on would overflow. */
 static bool is_count(int64_t number) {
     return number >= 0 && number < (int64_t)1 << 53;
+}
+
+static Status read_count(Store *store, int64_t *count, Error *error, const char *sql) {
+    Status status = store_number(store, count, error, sql);
+    return status || is_count(*count) ? status : store_damaged(store, error, "its counts make no sense");
+}
+
+Status store_read_next_slot(Store *store, int64_t *slot, Error *error) {
+    Status status = read_count(store, slot, error, "SELECT max(slot) FROM standing");
+    if (!status) ++*slot;
+    return status;
+}
+
+Status store_read_turns(Store *store, int64_t *turns, Error *error) {
+    return read_count(store, turns, error, "SELECT max(turn) FROM turn");
 }
 
 /* ---- settings ------------------------------------------------------------------------------------------ */
@@ -95,7 +102,7 @@ static bool take_hash(sqlite3_stmt *rows, int column, char hash[FILE_HASH]) {
 }
 
 /* Columns: round, slot, parent, parent_round, steps, age, failed, pinned, score, deviation, fitness, window,
- * state, reports. */
+ * state, reports, failure. */
 static bool take_standing(const PbtRun *run, sqlite3_stmt *rows, bool own, Standing *standing) {
     size_t reports = 0;
     *standing = (Standing){.round = sqlite3_column_int64(rows, 0),
@@ -108,10 +115,12 @@ static bool take_standing(const PbtRun *run, sqlite3_stmt *rows, bool own, Stand
                            .pinned = sqlite3_column_int64(rows, 7) != 0,
                            .score = {.score = store_real(rows, 8), .deviation = store_real(rows, 9)},
                            .fitness = store_real(rows, 10)};
-    bool sound = is_count(standing->slot) && is_count(standing->round) && is_count(standing->steps) &&
-                 is_count(standing->age);
+    bool sound = is_count(standing->slot) && is_count(standing->round) && is_count(standing->parent) &&
+                 is_count(standing->parent_round) && is_count(standing->steps) && is_count(standing->age);
     sound = sound && take_doubles(rows, 11, standing->window, PBT_WINDOW, &standing->window_count);
     sound = sound && take_hash(rows, 12, standing->state);
+    const char *failure = (const char *)sqlite3_column_text(rows, 14);
+    snprintf(standing->failure, sizeof standing->failure, "%s", failure ? failure : "");
     sound = sound && take_doubles(rows, 13, standing->score.reports, PBT_REPORTS, &reports);
     return sound && (!own || reports == 0 || reports == run->options.kind->report_count);
 }
@@ -154,12 +163,13 @@ static Status read_values(Store *store, const PbtRun *run, int64_t round, bool o
 }
 
 static Status read_members(Store *store, const PbtRun *run, sqlite3_stmt *rows, int64_t back, bool own,
-                           Standing **standings, size_t *count, Error *error) {
+                           size_t limit, Standing **standings, size_t *count, Error *error) {
     size_t room = 0;
     bool more = true;
     for (;;) {
         Status status = store_next(store, rows, &more, error);
         if (status || !more) return status;
+        if (*count == limit) return store_damaged(store, error, "it has too many members");
         if (!memory_grow((void **)standings, *count, &room, sizeof **standings))
             return error_no_memory(error, "members");
         Standing *standing = &(*standings)[*count];
@@ -172,12 +182,12 @@ static Status read_members(Store *store, const PbtRun *run, sqlite3_stmt *rows, 
 }
 
 static const char STANDINGS[] = "SELECT round, slot, parent, parent_round, steps, age, failed, pinned, "
-                                "score, deviation, fitness, window, state, reports"
+                                "score, deviation, fitness, window, state, reports, failure"
                                 " FROM standing WHERE round = ?1 ORDER BY slot";
 
 static const char LAST_STANDINGS[] =
     "SELECT round, slot, parent, parent_round, steps, age, failed, pinned, score, deviation, fitness, "
-    "window, state, reports"
+    "window, state, reports, failure"
     " FROM standing AS s WHERE round = (SELECT max(round) FROM standing WHERE slot = s.slot AND round <= ?1)"
     " ORDER BY slot";
 
@@ -187,10 +197,9 @@ static Status read_standings(Store *store, const PbtRun *run, const char *sql, i
     *standings = NULL;
     *count = 0;
     Status status = store_ask(store, &rows, error, sql, "i", round);
-    if (!status) status = read_members(store, run, rows, 0, own, standings, count, error);
+    if (!status) status = read_members(store, run, rows, 0, own, PBT_POPULATION, standings, count, error);
     sqlite3_finalize(rows);
-    if (!status && (*count == 0 || *count > PBT_POPULATION))
-        status = store_damaged(store, error, "it has no members, or too many");
+    if (!status && *count == 0) status = store_damaged(store, error, "it has no members");
     return status;
 }
 
@@ -220,17 +229,26 @@ static Status read_reports(Store *store, const PbtRun *run, Standing *standing, 
     return status;
 }
 
+/* How often members can have published since. */
+static size_t published_limit(const PbtRun *run, int64_t since) {
+    size_t limit = 0;
+    for (size_t i = 0; i < run->count; i++) limit += (size_t)(run->slots[i]->now.round - since) + 1;
+    return limit;
+}
+
 Status store_read_scored(Store *store, const PbtRun *run, int64_t since, Standing **standings, size_t *count,
                          Error *error) {
     sqlite3_stmt *rows;
     *standings = NULL;
     *count = 0;
-    Status status = store_ask(store, &rows, error,
-                              "SELECT round, slot, slot, round, steps, age, failed, pinned, score, "
-                              "deviation, fitness, window, state,"
-                              " x'' FROM scored WHERE round >= ?1 AND round > 0 ORDER BY round, slot",
-                              "i", since);
-    if (!status) status = read_members(store, run, rows, 1, true, standings, count, error);
+    Status status =
+        store_ask(store, &rows, error,
+                  "SELECT round, slot, slot, round, steps, age, failed, pinned, score, "
+                  "deviation, fitness, window, state,"
+                  " x'', failure FROM scored WHERE round >= ?1 AND round > 0 ORDER BY round, slot",
+                  "i", since);
+    size_t limit = published_limit(run, since);
+    if (!status) status = read_members(store, run, rows, 1, true, limit, standings, count, error);
     sqlite3_finalize(rows);
     for (size_t i = 0; !status && i < *count; i++) status = read_reports(store, run, &(*standings)[i], error);
     return status;
@@ -356,6 +374,7 @@ static Status read_ancestor(Store *store, int64_t *round, int64_t *slot, PbtAnce
                             Error *error) {
     sqlite3_stmt *rows;
     *found = false;
+    if (!is_count(*round)) return STATUS_OK; /* there is none */
     Status status = store_ask(store, &rows, error, ANCESTOR, "ii", *round, *slot);
     if (!status) status = store_next(store, rows, found, error);
     if (!status && *found) {
@@ -479,11 +498,11 @@ Status pbt_best(const char *directory, PbtBest *best, Error *error) {
     if (!status && !more)
         status = error_set(error, STATUS_INVALID, "%s: nothing has been scored in it yet", directory);
     if (!status) {
-        const char *state = (const char *)sqlite3_column_text(rows, 3);
         *best = (PbtBest){.round = sqlite3_column_int64(rows, 0),
                           .slot = sqlite3_column_int64(rows, 1),
                           .score = store_real(rows, 2)};
-        snprintf(best->state, sizeof best->state, "%s", state ? state : "");
+        if (!take_hash(rows, 3, best->state) || !isfinite(best->score))
+            status = store_damaged(store, error, "the record of its best member makes no sense");
     }
     sqlite3_finalize(rows);
     store_close(store);

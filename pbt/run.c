@@ -150,7 +150,7 @@ int64_t pbt_run_round(const PbtRun *run) {
 PbtView pbt_run_scored(const PbtRun *run, size_t index) {
     const Slot *slot = run->slots[index];
     bool scored = slot->scored.round > 0; /* those that were added have not been */
-    return slot_view(scored ? &slot->scored : &slot->now, slot);
+    return slot_view(scored ? &slot->scored : &slot->now);
 }
 
 bool pbt_run_stopped(const PbtRun *run) {
@@ -163,9 +163,7 @@ size_t pbt_run_count(const PbtRun *run) {
 
 PbtView pbt_run_view(const PbtRun *run, size_t index) {
     const Slot *slot = run->slots[index];
-    PbtView view = slot_view(run->training ? &slot->seen : &slot->now, slot);
-    if (run->training) view.failure = slot->seen_failure;
-    return view;
+    return slot_view(run->training ? &slot->seen : &slot->now);
 }
 
 bool pbt_run_resting(const PbtRun *run, size_t index) {
@@ -221,9 +219,12 @@ Status run_event(PbtRun *run, Error *error, const char *kind, int64_t slot, int6
     return STATUS_OK;
 }
 
-void run_show(Slot *slot) {
-    slot->seen = slot->now;
-    memcpy(slot->seen_failure, slot->failure, sizeof slot->seen_failure);
+Status run_saved(PbtRun *run, const Slot *slot, Error *error) {
+    if (!*slot->now.state) return STATUS_OK;
+    if (!memory_grow((void **)&run->saved, run->saved_count, &run->saved_room, sizeof *run->saved))
+        return error_no_memory(error, "states");
+    memcpy(run->saved[run->saved_count++], slot->now.state, FILE_HASH);
+    return STATUS_OK;
 }
 
 bool run_interrupted(const PbtRun *run) {
@@ -262,10 +263,11 @@ Status run_all_failed(const PbtRun *run, Error *error) {
 Status run_conclude(PbtRun *run, int64_t round, int64_t since, Error *error) {
     if (!run->store) return STATUS_OK;
     Status status = store_put_round(run->store, run, error);
+    if (!status) status = store_put_states(run->store, run, error);
     if (!status) status = store_put_events(run->store, run, round, error);
     if (!status) status = store_retain(run->store, &run->options, since, error);
     if (!status) status = store_commit(run->store, run->states, error);
-    if (!status) run->event_count = 0;
+    if (!status) run->event_count = run->saved_count = 0;
     return status;
 }
 
@@ -317,6 +319,7 @@ void pbt_run_free(PbtRun *run) {
     memory_free(run->workers);
     memory_free(run->slots);
     memory_free(run->events);
+    memory_free(run->saved);
     memory_free(run->memory);
     memory_free(run->published);
     memory_free(run);
@@ -383,6 +386,7 @@ static Status take_member(PbtRun *run, size_t index, const Standing *other, cons
     if (!status && *other->state && !slot->now.failed) {
         status = slot_load(run, slot, states, other->state, error);
         if (!status) status = slot_save(run, run_worker(run), slot, error);
+        if (!status) status = run_saved(run, slot, error);
         if (!status) status = slot_apply(run, run_worker(run), slot, error);
     }
     if (!status) status = slot_tell(run, slot, error);
@@ -459,14 +463,14 @@ static Status revive(PbtRun *run, const Standing *standing, Error *error) {
     if (status) return status;
     if (slot->now.failed)
         return error_set(error, STATUS_INVALID, "member %lld cannot be made again: %.500s",
-                         (long long)standing->slot, slot->failure);
+                         (long long)standing->slot, slot->now.failure);
     if (!*standing->state) return STATUS_OK;
     status = slot_load(run, slot, run->states, standing->state, error);
     if (!status) status = slot_apply(run, run_worker(run), slot, error);
     if (status) return status;
     if (slot->now.failed)
         return error_set(error, STATUS_INVALID, "member %lld cannot be set up again: %.500s",
-                         (long long)standing->slot, slot->failure);
+                         (long long)standing->slot, slot->now.failure);
     return STATUS_OK;
 }
 

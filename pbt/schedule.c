@@ -142,6 +142,7 @@ Status pbt_run_add(PbtRun *run, size_t count, Error *error) {
         status = slot_create(run, run_worker(run), slot, error);
         if (!status) status = run_event(run, error, "added", slot->now.slot, NOBODY, "%s", "");
         if (!status) status = slot_save(run, run_worker(run), slot, error);
+        if (!status) status = run_saved(run, slot, error);
         if (!status) status = slot_tell(run, slot, error);
     }
     return status;

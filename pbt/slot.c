@@ -9,7 +9,7 @@
 /* What a member reads back may have passed through a float or a printed number. */
 static const double READ_BACK_TOLERANCE = 1e-6;
 
-PbtView slot_view(const Standing *standing, const Slot *slot) {
+PbtView slot_view(const Standing *standing) {
     return (PbtView){.slot = standing->slot,
                      .failed = standing->failed,
                      .pinned = standing->pinned,
@@ -23,7 +23,7 @@ PbtView slot_view(const Standing *standing, const Slot *slot) {
                      .window_count = standing->window_count,
                      .parent = standing->parent,
                      .state = standing->state,
-                     .failure = slot ? slot->failure : ""};
+                     .failure = standing->failure};
 }
 
 PbtScore slot_unscored(void) {
@@ -42,15 +42,15 @@ static Status fail(Slot *slot, const char *stage, Status status, const Error *ow
     slot->now.failed = true;
     slot->now.state[0] = '\0';
     slot->now.score.score = slot->now.fitness = NAN;
-    slot->stage = stage;
-    snprintf(slot->failure, sizeof slot->failure, "%s: %.480s", stage, own->message);
+    slot->failing = true;
+    snprintf(slot->now.failure, sizeof slot->now.failure, "%s: %.480s", stage, own->message);
     return STATUS_OK;
 }
 
 static void heal(Slot *slot) {
     slot->now.failed = false;
-    slot->failure[0] = '\0';
-    slot->stage = NULL;
+    slot->now.failure[0] = '\0';
+    slot->failing = false;
 }
 
 /* ---- create, apply ------------------------------------------------------------------------------------- */
@@ -242,7 +242,8 @@ Status slot_settle(PbtRun *run, Slot *slot, int64_t round, Error *error) {
     const PbtOptions *options = &run->options;
     Standing *now = &slot->now;
     now->round = round;
-    Status status = judge(run, slot, error);
+    Status status = run_saved(run, slot, error);
+    if (!status) status = judge(run, slot, error);
     if (status) return status;
     if (!now->failed) {
         now->fitness = now->score.score;
@@ -255,7 +256,7 @@ Status slot_settle(PbtRun *run, Slot *slot, int64_t round, Error *error) {
 }
 
 Status slot_tell(PbtRun *run, Slot *slot, Error *error) {
-    if (!slot->stage) return STATUS_OK;
-    slot->stage = NULL;
-    return run_event(run, error, "failed", slot->now.slot, NOBODY, "%s", slot->failure);
+    if (!slot->failing) return STATUS_OK;
+    slot->failing = false;
+    return run_event(run, error, "failed", slot->now.slot, NOBODY, "%s", slot->now.failure);
 }

@@ -364,19 +364,25 @@ Status store_put_round(Store *store, const PbtRun *run, Error *error) {
                      size);
 }
 
-static Status put_state(Store *store, const char *hash, Error *error) {
-    return *hash ? store_run(store, error, "INSERT OR IGNORE INTO state VALUES(?)", "t", hash) : STATUS_OK;
+/* Also those that no member has any more: one that failed after it was saved, or was dropped. They are
+ * forgotten at once. */
+Status store_put_states(Store *store, const PbtRun *run, Error *error) {
+    Status status = STATUS_OK;
+    for (size_t i = 0; !status && i < run->saved_count; i++)
+        status = store_run(store, error, "INSERT OR IGNORE INTO state VALUES(?)", "t",
+                           (const char *)run->saved[i]);
+    return status;
 }
 
 Status store_put_scored(Store *store, const PbtRun *run, const Slot *slot, Error *error) {
     const Standing *scored = &slot->scored;
     const Ledger *ledger = &slot->ledger;
     const PbtScore *score = &scored->score;
-    Status status =
-        store_run(store, error, "INSERT INTO scored VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "iiiiiidddbt",
-                  scored->round, scored->slot, scored->steps, scored->age, (int64_t)scored->failed,
-                  (int64_t)scored->pinned, score->score, score->deviation, scored->fitness, scored->window,
-                  scored->window_count * sizeof(double), scored->state);
+    Status status = store_run(store, error, "INSERT INTO scored VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                              "iiiiiidddbtt", scored->round, scored->slot, scored->steps, scored->age,
+                              (int64_t)scored->failed, (int64_t)scored->pinned, score->score,
+                              score->deviation, scored->fitness, scored->window,
+                              scored->window_count * sizeof(double), scored->state, scored->failure);
     for (size_t i = 0; !status && !scored->failed && i < run->options.kind->report_count; i++)
         status = store_run(store, error, "INSERT INTO reported VALUES(?, ?, ?, ?)", "iiid", scored->round,
                            scored->slot, (int64_t)i + 1, score->reports[i]);
@@ -386,22 +392,22 @@ Status store_put_scored(Store *store, const PbtRun *run, const Slot *slot, Error
     if (!status)
         status = store_run(store, error, "INSERT INTO ledger VALUES(?, ?, ?, ?, ?)", "iiddd", scored->round,
                            scored->slot, ledger->training, ledger->scoring, ledger->saving);
-    return status ? status : put_state(store, scored->state, error);
+    return status;
 }
 
 Status store_put_standing(Store *store, const PbtRun *run, const Slot *slot, Error *error) {
     const Standing *now = &slot->now;
     const PbtSpace *space = &run->options.space;
-    Status status =
-        store_run(store, error, "INSERT INTO standing VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                  "iiiiiiiidddbbt", now->round, now->slot, now->parent, now->parent_round, now->steps,
-                  now->age, (int64_t)now->failed, (int64_t)now->pinned, now->score.score,
-                  now->score.deviation, now->fitness, now->window, now->window_count * sizeof(double),
-                  now->score.reports, run->options.kind->report_count * sizeof(double), now->state);
+    Status status = store_run(
+        store, error, "INSERT INTO standing VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "iiiiiiiidddbbtt", now->round, now->slot, now->parent, now->parent_round, now->steps, now->age,
+        (int64_t)now->failed, (int64_t)now->pinned, now->score.score, now->score.deviation, now->fitness,
+        now->window, now->window_count * sizeof(double), now->score.reports,
+        run->options.kind->report_count * sizeof(double), now->state, now->failure);
     for (size_t i = 0; !status && i < space->count; i++)
         status = store_run(store, error, "INSERT INTO value VALUES(?, ?, ?, ?)", "iitd", now->round,
                            now->slot, space->hypers[i].name, now->values[i]);
-    return status ? status : put_state(store, now->state, error);
+    return status;
 }
 
 Status store_put_turn(Store *store, int64_t turn, int64_t slot, int64_t round, Error *error) {

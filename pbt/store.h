@@ -8,7 +8,7 @@
 
 #include "pbt/population.h"
 
-enum { STORE_VERSION = 1, STORE_RULE = 512 };
+enum { STORE_VERSION = 2, STORE_RULE = 512 };
 
 /* ---- store.c: opening, asking -------------------------------------------------------------------------- */
 
@@ -49,6 +49,7 @@ void store_abandon(Store *store); /* undoes what was not committed, if anything 
 Status store_put_round(Store *store, const PbtRun *run, Error *error);
 Status store_put_scored(Store *store, const PbtRun *run, const Slot *slot, Error *error);
 Status store_put_standing(Store *store, const PbtRun *run, const Slot *slot, Error *error);
+Status store_put_states(Store *store, const PbtRun *run, Error *error); /* all that were saved */
 Status store_put_turn(Store *store, int64_t turn, int64_t slot, int64_t round, Error *error);
 Status store_put_events(Store *store, const PbtRun *run, int64_t round, Error *error);
 Status store_put_pin(Store *store, int64_t slot, int64_t round, const char *state, Error *error);

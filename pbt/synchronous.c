@@ -65,7 +65,7 @@ static Status watch(Crew *crew, bool tell, bool *interrupted, Error *error) {
         bool news = told < crew->done_count;
         Slot *slot = news ? run->slots[crew->done[told++]] : NULL;
         pthread_mutex_unlock(&crew->mutex);
-        if (slot) run_show(slot);
+        if (slot) slot->seen = slot->now;
         run->told = slot;
         if (slot && tell && !status) status = run_progress(run, PBT_MEMBER_READY, slot->now.slot, error);
         run->told = NULL;
@@ -85,7 +85,7 @@ static Status by_threads(PbtRun *run, CrewJob *job, size_t threads, bool tell, b
     Status status = hands && crew.done ? STATUS_OK : error_no_memory(error, "threads");
     pthread_mutex_init(&crew.mutex, NULL);
     pthread_cond_init(&crew.news, NULL);
-    for (size_t i = 0; i < run->count; i++) run_show(run->slots[i]);
+    for (size_t i = 0; i < run->count; i++) run->slots[i]->seen = run->slots[i]->now;
     run->training = true;
     size_t started = 0;
     while (!status && started < threads) {
@@ -155,7 +155,7 @@ static Status choose_all(PbtRun *run, int64_t round, Heritage *heritages, Error 
     Company company;
     Status status = company_new(&company, run->count, error);
     if (status) return status;
-    for (size_t i = 0; i < run->count; i++) company_add(&company, &run->slots[i]->scored, run->slots[i]);
+    for (size_t i = 0; i < run->count; i++) company_add(&company, &run->slots[i]->scored);
     for (size_t i = 0; !status && i < run->count; i++)
         status = inherit_choose(run, &company, i, round, &heritages[i], error);
     company_free(&company);

@@ -1,4 +1,4 @@
-/* brood.model: turns what scripts/lib/brood/experiment.lua has put together, graphs and plain tables, into a
+/* brood.model: turns what scripts/lib/brood/experiment/ has put together, graphs and plain tables, into a
  * model, and trains members of it. Its errors name the field; the library adds the script's line. */
 #include "app/lua/lua_model.h"
 
@@ -312,7 +312,7 @@ static void read_initial(lua_State *L, int table, State *state) {
         const LayoutEntry *entry = layout_entry(state->layout, i);
         if (entry->kind != LAYOUT_PARAMETER && entry->kind != LAYOUT_VARIABLE) continue;
         if (binding_field(L, table, entry->name) != LUA_TNIL)
-            value_read(L, -1, entry->name, entry->shape, true, state->data + entry->offset);
+            value_read(L, -1, entry->name, entry->shape, state->data + entry->offset);
         lua_pop(L, 1);
     }
     copy_to_average(state, LAYOUT_PARAMETER, LAYOUT_AVERAGE_PARAMETER);
@@ -540,7 +540,7 @@ static int member_latents(lua_State *L) {
 /* Class numbers (count) from 1 at `index`, checked. Pushes one value. */
 static const real *read_labels(lua_State *L, int index, const Model *model, int64_t count) {
     Value *labels = value_push(L, shape_of(count));
-    value_read(L, index, "generate: labels", labels->shape, true, labels->data);
+    value_read(L, index, "generate: labels", labels->shape, labels->data);
     real classes = model->trainer.data ? (real)model->trainer.data->classes : 0;
     for (size_t i = 0; i < labels->count; i++)
         if (!(labels->data[i] >= 1 && labels->data[i] <= classes))

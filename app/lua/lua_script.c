@@ -331,9 +331,16 @@ static void order_pairs(lua_State *L) {
 
 /* ---- os.exit ------------------------------------------------------------------------------------------- */
 
+static const char GOING = 0; /* its address is the key in the registry */
+
+void script_set_going(lua_State *L, bool going) {
+    lua_pushboolean(L, going);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &GOING);
+}
+
 /* Lua's own is the upvalue. Threads that train work on what Lua owns: the state stays as it is then. */
 static int leave(lua_State *L) {
-    if (lua_getfield(L, LUA_REGISTRYINDEX, SCRIPT_GOING) != LUA_TNIL && lua_toboolean(L, -1)) {
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &GOING) != LUA_TNIL && lua_toboolean(L, -1)) {
         int code = lua_isboolean(L, 1) ? !lua_toboolean(L, 1) : (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
         fflush(NULL);
         _exit(code);
@@ -346,6 +353,7 @@ static int leave(lua_State *L) {
 }
 
 static void guard_exit(lua_State *L) {
+    script_set_going(L, false); /* from now on there is room for it */
     lua_getglobal(L, "os");
     lua_getfield(L, -1, "exit");
     lua_pushcclosure(L, leave, 1);

@@ -13,8 +13,10 @@ typedef struct {
     char beside[PATH_MAX]; /* the script's folder */
 } ScriptHome;
 
-#define SCRIPT_GOING       "brood.going"      /* in the registry: whether threads work on what Lua owns */
 #define SCRIPT_RANDOM_SEED "brood.randomseed" /* in the registry: Lua's own math.randomseed */
+
+/* Whether threads work on what Lua owns: os.exit leaves the state as it is then. Allocates nothing. */
+void script_set_going(lua_State *L, bool going);
 
 /* A home for the script `file` ("-": standard input). */
 ScriptHome script_home(const char *library, const char *file);

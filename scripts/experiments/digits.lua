@@ -1,8 +1,8 @@
 -- A population of DCGANs learns to write digits, which the program draws for it. Nothing to download:
 --     brood run scripts/experiments/digits.lua
 -- Each of the eight starts with learning rates, momentum and a penalty drawn from wide ranges, which in most cases do not
--- go together. After every 250 steps the two weakest copy one of the two strongest, and go on with each number doubled or
--- halved.
+-- go together. After every 250 steps the two weakest copy one of the two strongest, and go on with each number moved up or
+-- down: on the logarithmic ranges doubled or halved, beta1 by 0.31 (pbt.perturb), and back again at the bounds.
 local brood = require "brood"
 local nn, loss, optim, data, pbt, metric = brood.nn, brood.loss, brood.optim, brood.data, brood.pbt, brood.metric
 

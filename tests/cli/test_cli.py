@@ -95,6 +95,17 @@ class Commands(Case):
         self.assertIn("cannot write to standard output", done.stderr)
 
 
+class Readme(Case):
+    def test_the_graph_snippet(self):
+        path = os.path.join(os.path.dirname(__file__), "..", "..", "README.md")
+        with open(path, encoding="utf-8") as file:
+            snippet = file.read().split("```lua\n")[2].split("```")[0]
+        self.assertIn("graph.grad", snippet)
+        done = self.run_script(snippet)
+        self.assertEqual((done.returncode, done.stderr), (FINE, ""))
+        self.assertGreater(float(done.stdout), 0)
+
+
 class Doctor(Case):
     def test_what_it_shows(self):
         done = brood("doctor")

@@ -66,7 +66,7 @@ class Names(Case):
     def test_unknown_ones(self):
         self.assertIn("there is no data set 'cifer10': did you mean 'cifar10'?",
                       self.fetch("cifer10", code=USAGE).stderr)
-        self.assertIn("there are mnist, fashion-mnist, cifar10", self.fetch("imagenet", code=USAGE).stderr)
+        self.assertIn("there are cifar10, fashion_mnist, mnist", self.fetch("imagenet", code=USAGE).stderr)
         self.fetch(code=USAGE)
 
 

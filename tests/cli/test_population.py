@@ -11,6 +11,7 @@ import unittest
 from case import FINE, INTERRUPTED, USAGE
 from populations import PopulationCase, ring
 
+TOY = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "scripts", "experiments", "toy.lua"))
 KILLS = int(os.environ.get("BROOD_TEST_KILLS", "6"))  # runs that are killed over and over
 
 
@@ -138,7 +139,14 @@ class Rounds(PopulationCase):
         self.assertIn("bottom 0.4", facts["exploit"])
         self.brood("resume", "run", "--rounds", "1")
         self.assertEqual(self.values("run", 1, 2)["g_lr"], 2e-4)
-        self.assertIn("did you mean 'population'?", self.brood("run", "ring.lua", "--set", "populaton=2", code=1).stderr)
+        for arguments, words in (
+                (["--set", "populaton=2"], "--set populaton: an experiment has no such field: did you mean 'population'?"),
+                (["--control", "no-explor"], "--control: one of 'off', "),
+                (["--set", "exploit.top=7"], "--set exploit.top: pbt.truncation: top: a number greater than 0 and of at "
+                                             "most 0.5 expected, got 7")):
+            for command in ("run", "check") if arguments[0] == "--set" else ("run",):
+                said = self.fails(command, "ring.lua", *arguments, code=USAGE)
+                self.assertTrue(said.startswith(f"brood: {words}") and said.count("\n") == 1, said)
         self.assertIn("NAME=VALUE", self.fails("run", "ring.lua", "--set", "population", code=USAGE))
 
 
@@ -191,8 +199,48 @@ class Controls(PopulationCase):
         self.assertLess({row["value"] for row in store["value"] if row["round"] == 6}, first)
 
     def test_a_word_that_is_none(self):
-        done = self.brood("run", self.write("ring.lua", ring()), "--control", "random", code=1)
-        self.assertIn("random-search", done.stderr)
+        said = self.fails("run", self.write("ring.lua", ring()), "--control", "random", code=USAGE)
+        self.assertIn("random-search", said)
+
+
+class Checks(PopulationCase):
+    """brood check refuses what brood run refuses, and shows what is to be run."""
+
+    def test_what_it_shows(self):
+        shown = self.brood("check", self.write("ring.lua", ring(rounds="5", more="steps = 90,"))).stdout
+        for words in ("population   4 × 5 rounds of up to 20 steps: 90 steps each, seed 3",
+                      "hyper        g_lr = pbt.log_uniform(0.0001, 0.1)", "exploit      pbt.truncation { bottom = 0.25,",
+                      "explore      pbt.perturb {", "select       modes of 300 ", "report       modes of 200 ",
+                      "a run: about "):
+            self.assertIn(words, shown)
+        entry = "{ steps = %d, g_lr = 1e-3, d_lr = 1e-3, gamma = 1 }"
+        replay = f"replay = {{ {entry % 25}, {entry % 10} }},"
+        shown = self.brood("check", self.write("ring.lua", ring(more=replay))).stdout
+        self.assertIn("population   1 × 3 rounds of up to 20 steps: 35 steps each", shown)
+        shown = self.brood("check", TOY).stdout
+        for words in ("hyper        h1 = pbt.uniform(0, 10)", "explore      the function in ",
+                      "select       the member's own", "for 2 × 200 steps of "):
+            self.assertIn(words, shown)
+
+    def test_scores_that_cannot_be_had(self):
+        said = self.fails("check", self.write("ring.lua", ring(select="metric.classifier_score {}")))
+        self.assertIn("metric.classifier_score: the data are points", said)
+
+    def test_rules_that_cannot_be(self):
+        rule = '{ rule = "exploit", kind = "truncation", top = 7 }'
+        said = self.fails("check", self.write("ring.lua", ring(exploit=rule)))
+        self.assertIn("top", said)
+
+    def test_members_in_lua(self):
+        with open(TOY, encoding="utf-8") as file:
+            toy = file.read()
+        for old, new, words in (("return { 0.9, 0.9 }", "return nosuch", "toy.lua:23: there is no global 'nosuch'"),
+                                ("h.h1 * me[1]", "h.h3 * me[1]", "step: "),
+                                ("return 1.2 - (", "return nil, (", "score: a number expected, got nothing"),
+                                ("        return h\n", "", "explore: it must return hyperparameters, it returned nothing"),
+                                ("return { 0.9, 0.9 }", "return { 0.9, 0.9, print }", "save: the member.3: plain data")):
+            self.assertIn(old, toy)
+            self.assertIn(words, self.fails("check", self.write("toy.lua", toy.replace(old, new))))
 
 
 class Forks(PopulationCase):
@@ -213,14 +261,50 @@ class Forks(PopulationCase):
         scored = [[(row["slot"], row["state"]) for row in self.store(run)["scored"] if row["round"] == round_]
                   for run, round_ in (("run", 3), ("run@2-fork", 1))]
         self.assertEqual(*scored)
-        self.assertIn("a run cannot be begun from run after round 9", self.fails("run", "ring.lua", "--from", "run@9"))
+        self.assertIn("run@9: the states after round 9 are not there: those after rounds 2, 4, 5 and 6 are",
+                      self.fails("run", "ring.lua", "--from", "run@9"))
         self.assertIn("there is no such thing", self.fails("run", "ring.lua", "--from", "none@2"))
 
     def test_rounds_whose_states_are_gone(self):
         self.run_ring("run")
         said = self.fails("run", "ring.lua", "--from", "run@2", "--out", "fork")
-        self.assertIn("a run cannot be begun from run after round 2", said)
+        self.assertIn("run@2: the states after round 2 are not kept: those after rounds 5 and 6 are", said)
         self.assertFalse(os.path.exists(self.path("fork")))
+        os.remove(self.path("run", "states", self.hash("run", 1) + ".safetensors"))
+        self.assertIn("`brood resume run --whole`", self.fails("resume", "run", "--rounds", "1"))
+        self.brood("resume", "run", "--rounds", "1", "--whole")
+
+    def test_members_of_another_kind(self):
+        """Of a run of functions there is no generator, and no GAN can go on from it; nor the other way round."""
+        self.run_ring("run", rounds="1")
+        self.brood("run", TOY, "--rounds", "2", "--out", "toy")
+        self.assertIn("toy: its members are functions of the script, those of experiment 'ring' are GANs",
+                      self.fails("run", "ring.lua", "--from", "toy"))
+        self.assertIn("run: its members are GANs, those of", self.fails("run", TOY, "--from", "run"))
+        state = f"run/states/{self.hash('run')}.safetensors"
+        self.assertIn("a state file is that of a GAN", self.fails("run", TOY, "--from", state))
+        for command in (["score"], ["grid"], ["weights", "-o", "file"]):
+            self.assertIn("toy: its members are functions of the script, and no GANs", self.fails(*command, "toy"))
+
+    def test_members_that_are_not_there(self):
+        self.run_ring("run", rounds="1")
+        for command in (["grid"], ["weights", "-o", "file"], ["replay"]):
+            self.assertIn("run: there is no member 7: at the end there are 0, 1, 2 and 3",
+                          self.fails(*command, "run", "--member", "7"))
+        state = f"run/states/{self.hash('run')}.safetensors"
+        self.assertIn("that of one member", self.fails("weights", state, "--member", "2", "-o", "file", code=USAGE))
+        self.assertIn("--class", self.fails("grid", "run", "--classes", "--class", "3", code=USAGE))
+        for command in ("show", "lineage", "grid", "replay"):
+            self.assertIn("from 0 to 4095 expected", self.fails(command, "run", "--member", "5000", code=USAGE))
+
+    def test_nothing_is_begun_by_mistake(self):
+        """Options and all directories are looked at first."""
+        self.write("ring.lua", ring())
+        self.fails("run", "ring.lua", "--out", "run", "--workers", "0", code=USAGE)
+        os.mkdir(self.path("seed-5"))
+        self.assertIn("seed-5 is there already", self.fails("run", "ring.lua", "--out", "seed", "--seeds", "3"))
+        self.assertIn("there is no folder none", self.fails("run", "ring.lua", "--out", "none/run"))
+        self.assertEqual(sorted(os.listdir(self.folder)), ["ring.lua", "seed-5"])
 
     def test_from_a_state(self):
         self.run_ring("run", rounds="1")

@@ -131,7 +131,7 @@ class Damage(PopulationCase):
         name = os.path.basename(self.state)
         said = self.fails("resume", "run", "--rounds", "1")
         self.assertIn(name, said)
-        self.assertRegex(said, r"a state of member \d: ")
+        self.assertRegex(said, r"is missing, the state of member \d after round \d: `brood resume run --whole`")
         self.assertEqual(self.round("run"), 3)
 
     def test_whole(self):
@@ -186,7 +186,7 @@ class Damage(PopulationCase):
     def test_a_newer_version(self):
         with sqlite3.connect(self.path("run", "run.db")) as db:
             db.execute("PRAGMA user_version = 99")
-        self.assertIn("version 1 was expected, it is of version 99", self.fails("resume", "run"))
+        self.assertIn("version 2 was expected, it is of version 99", self.fails("resume", "run"))
 
 
 class Others(PopulationCase):

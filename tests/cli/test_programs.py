@@ -122,7 +122,7 @@ class Programs(Case):
         best = max(row["score"] for row in self.store("run")["scored"])
         self.brood("replay", "run", "--out", "again")
         self.assertAlmostEqual(self.standing("again")["score"], best, delta=1e-9)
-        self.assertIn("makes no images", self.fails("grid", "run"))
+        self.assertIn("run: its members are programs, and no GANs", self.fails("grid", "run"))
         said = self.brood("run", "frail.lua", "--from", "run@2", "--out", "fork").stdout
         self.assertIn("frail", said)
         first = {row["slot"]: row["age"] for row in self.store("fork")["standing"] if row["round"] == 0}

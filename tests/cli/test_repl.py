@@ -49,6 +49,14 @@ class Pipe(unittest.TestCase):
         self.assertEqual(self.lines("nn.linear { out = 3 }")[0], "linear (stdin:1)")
         self.assertEqual(self.lines("loss.hinge {}"), ["loss.hinge {}"])
 
+    def test_search_spaces_rules_and_modules(self):
+        self.assertEqual(self.lines("pbt.truncation { top = 0.3 }\n{ lr = pbt.log_uniform(1e-4, 1) }\npbt.perturb {}"),
+                         ["pbt.truncation { bottom = 0.2, top = 0.3 }", "{ lr = pbt.log_uniform(0.0001, 1) }",
+                          "pbt.perturb { chance = 1, factors = { 0.8, 1.25 } }"])
+        nn, brood = self.lines("nn\nbrood")
+        self.assertRegex(nn, "^brood.nn: .*batch_norm, .*conv, ")
+        self.assertRegex(brood, "^brood: experiment, .*pbt$")
+
     def test_errors_end_nothing(self):
         done = piped("error 'first'\nnn.linera {}\ny = = 2\nfoo()\nfunction f() error {} end\nf()\n"
                      "setmetatable({}, { __tostring = function() error 'shown' end })\n"

@@ -15,6 +15,8 @@ import subprocess
 import tempfile
 import unittest
 
+from populations import ring
+
 BROOD = os.path.abspath(os.environ.get("BROOD", "build/brood"))
 FINE, FAILED, USAGE = 0, 1, 2
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
@@ -222,6 +224,53 @@ class TestShow(Case):
         self.assertRegex(one.splitlines()[-1], r"^(\d-)?8 +0")
         self.assertRegex(one, "plain|odd")
 
+    def test_a_run_that_is_not_at_its_end(self):
+        self.assertIn("\n8 rounds, 32 steps of each member\n", self.good("show", "pbt-3"))
+        self.assertEqual(rows(self.path("pbt-3"), "SELECT value, aside FROM fact WHERE name = 'rounds'"), [("8", 1)])
+        shutil.copytree(self.path("pbt-3"), self.path("going"))
+        for change, words in (("UPDATE fact SET value = '20' WHERE name = 'rounds'",
+                               "\n8 of 20 rounds, 32 steps of each member: not at its end yet\n"),
+                              ("UPDATE round SET stopped = 1 WHERE round = 8", "\n8 rounds, 32 steps of each member\n")):
+            with sqlite3.connect(self.path("going") + "/run.db") as store:
+                store.execute(change)
+            store.close()
+            self.assertIn(words, self.good("show", "going"))
+        self.good("run", "toy.lua", "--steps", "10", "--out", "steps", path=without_gnuplot())
+        self.assertEqual(rows(self.path("steps"), "SELECT value FROM fact WHERE name = 'rounds'"), [("3",)])
+
+    def test_pictures_that_are_there(self):
+        words = self.good("show", "pbt-3")
+        self.assertNotIn("samples/", words)  # which is empty
+        shutil.copytree(self.path("pbt-3"), self.path("seen"))
+        for name in ("best.png", "samples/00001.png"):
+            open(self.path("seen/" + name), "w").close()
+        self.assertIn("pictures in seen: best.png, samples/", self.good("show", "seen"))
+
+    def run_unselected(self, name, report):
+        with open(self.path(name + ".lua"), "w") as file:
+            file.write(ring(select="nil", exploit="pbt.none {}", population="2", rounds="2", report=report))
+        self.good("run", name + ".lua", "--out", name, path=without_gnuplot())
+        return [self.good(*words) for words in (["show", name], ["lineage", name], ["show", name, "--schedule"])]
+
+    def test_nothing_was_selected_by(self):
+        show, lineage, schedule = self.run_unselected("reported", "{ metric.modes_score { samples = 300 } }")
+        self.assertEqual(rows(self.path("reported"), "SELECT value FROM fact WHERE name = 'select'"), [("none",)])
+        self.assertIn("nothing was selected by; the best is that with the best report score, modes, higher", show)
+        self.assertEqual(len(re.findall(r"(?m)^(report: )?modes ", show)), 1)
+        self.assertRegex(lineage, r"^ +member +rounds +modes\n")
+        self.assertRegex(schedule, r"in round \d, modes \d\.")
+        words = self.good("compare", "reported", path=without_gnuplot())
+        self.assertIn("report: modes", words)
+        self.assertNotIn("selection", words)
+
+    def test_no_scores_at_all(self):
+        show, lineage, schedule = self.run_unselected("unscored", "{}")
+        self.assertIn("\nnothing was selected by\n", show)
+        self.assertIn("\ntrained longest: member 0 in round 2, at step 40\n", show)
+        self.assertRegex(lineage, r"\n\* +0 +1-2 +20 to 40 +trained longest, 40, in round 2\n")
+        self.assertRegex(schedule, r"^-- ring, seed 3: member 0 in round 2\n")
+        self.bad(FAILED, "unscored: it has no scores to compare: nothing was selected by", "compare", "unscored")
+
     def test_a_large_forest_is_brief(self):
         self.good("run", "toy.lua", "--set", "population=24", "--rounds", "12", "--out", "large",
                   path=without_gnuplot())
@@ -280,8 +329,65 @@ class TestCompare(Case):
     def test_picture(self):
         self.good("compare", "pbt-3", "search-3", "-o", "picture.png")
         self.assertEqual(png_size(self.path("picture.png")), (1200, 800))
-        done = brood("compare", "pbt-3", "-o", "nowhere/picture.png", folder=FOLDER)
-        self.assertIn("nowhere/picture.png is not drawn", done.stderr)
+
+    def test_a_picture_that_has_no_place(self):
+        self.bad(FAILED, "nowhere/picture.png: there is no folder nowhere/", "compare", "pbt-3", "-o",
+                 "nowhere/picture.png")
+        self.bad(FAILED, "it is a folder", "compare", "pbt-3", "-o", "pbt-3")
+
+    def test_a_run_that_is_left_out_decides_nothing(self):
+        self.good("run", "toy.lua", "--rounds", "3", "--out", "part", path=without_gnuplot())
+        for names in (("part", "pbt-3"), ("pbt-3", "part")):  # the longer one is kept, whichever is first
+            done = brood("compare", *names, "pbt-4", folder=FOLDER, path=without_gnuplot())
+            self.assertIn("part is left out: it is the same run as pbt-3", done.stderr)
+            self.assertIn("at step 32 of each member", done.stdout)
+            self.assertRegex(done.stdout, r"(?m)^toy +2 ")
+
+    def test_what_is_looked_at_makes_no_arm(self):
+        with open(self.path("looked.lua"), "w") as file:
+            file.write(TOY.replace("seed = 3,", "seed = 5, keep_best = 2, report_best = 6,"))
+        self.good("run", "looked.lua", "--out", "looked", path=without_gnuplot())
+        self.good("run", "toy.lua", "--seed", "6", "--set", "report_best=6", "--set", "keep_every=2", "--out", "set",
+                  path=without_gnuplot())
+        self.assertRegex(self.good("compare", "pbt-3", "looked", "set", path=without_gnuplot()), r"(?m)^toy +3 ")
+
+    def test_a_warm_start_is_another_arm(self):
+        self.good("run", "toy.lua", "--from", "pbt-3", "--out", "warm", path=without_gnuplot())
+        words = self.good("compare", "pbt-4", "pbt-3", "warm", path=without_gnuplot())
+        self.assertRegex(words, r"(?m)^from scratch +2 ")
+        self.assertRegex(words, r"(?m)^from pbt-3 +1 ")
+
+    def test_replays(self):
+        self.good("replay", "pbt-3", "--out", "replay", path=without_gnuplot())
+        self.good("replay", "pbt-3", "--constant", "--out", "constant", path=without_gnuplot())
+        words = self.good("compare", "pbt-3", "replay", "constant", path=without_gnuplot())
+        for label in ("PBT", "schedule", "constant"):
+            self.assertRegex(words, rf"(?m)^{label} +1 ")
+        slot, _ = rows(self.path("pbt-3"), BEST)[0][1:]
+        self.assertTrue(self.good("show", "replay").startswith(
+            f"toy: a replay of the schedule of member {slot} of pbt-3, one member, seed 3\n"))
+
+    def test_long_labels_are_cut(self):
+        for name in ("one", "two"):
+            shutil.copytree(self.path("pbt-3"), self.path(name))
+            with sqlite3.connect(self.path(name) + "/run.db") as store:
+                for fact in ("data", "kind", "name"):
+                    store.execute("INSERT OR REPLACE INTO fact VALUES (?, ?, 0)", (fact, f"{name} {fact} " + 90 * "x"))
+            store.close()
+        words = self.good("compare", "one", "two", path=without_gnuplot()).splitlines()
+        labels = [line[3:].split("  ")[0] for line in words[2:4]]
+        for label, name in zip(labels, ("one", "two")):
+            self.assertTrue(label.startswith(f"data {name} data xxx"), label)
+            self.assertEqual((len(label), label[-1]), (60, "…"))
+
+    def test_nobody_said_what_is_better(self):
+        words = self.good("compare", "pbt-3", path=without_gnuplot())
+        self.assertIn("\nreport: theta\n", words)  # members that are no GANs do not say
+        shutil.copytree(self.path("pbt-3"), self.path("lower"))
+        with sqlite3.connect(self.path("lower") + "/run.db") as store:
+            store.execute("INSERT INTO fact VALUES ('report.1.better', 'lower', 0)")
+        store.close()
+        self.assertIn("\nreport: theta, lower is better\n", self.good("compare", "lower", path=without_gnuplot()))
 
 
 class TestPlots(Case):
@@ -315,7 +421,7 @@ class TestNoRun(Case):
         for words in (["export", "--csv"], ["show"], ["lineage"], ["compare"]):
             self.bad(FAILED, "there is no such run", *words, "nowhere")
             self.bad(FAILED, "it has no run.db", *words, "none")
-            self.bad(FAILED, "version 1 was expected, it is of version 0", *words, "foreign")
+            self.bad(FAILED, "version 2 was expected, it is of version 0", *words, "foreign")
 
     def test_rows_that_make_no_sense(self):
         for number, change in enumerate(("UPDATE scored SET round = 1000000000 WHERE round = 8 AND slot = 0",

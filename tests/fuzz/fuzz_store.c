@@ -119,10 +119,16 @@ static PbtOptions options_of(const char *directory, bool asynchronous) {
 
 static char directory[64], path[80];
 
+static void remove_beside(const char *ending) {
+    char beside[96];
+    snprintf(beside, sizeof beside, "%s%s", path, ending);
+    remove(beside);
+}
+
 static void remove_directory(void) {
     char states[80];
     snprintf(states, sizeof states, "%s/states", directory);
-    remove(path);
+    remove_beside("-wal"), remove_beside("-shm"), remove_beside("-journal"), remove_beside("");
     remove(states);
     remove(directory);
 }
@@ -135,7 +141,9 @@ static void make_directory(void) {
     atexit(remove_directory);
 }
 
+/* Alone: without what a store that could not be closed left. */
 static void write_store(const uint8_t *bytes, size_t size) {
+    remove_beside("-wal"), remove_beside("-shm"), remove_beside("-journal");
     FILE *file = fopen(path, "wb");
     must(file && fwrite(bytes, 1, size, file) == size && fclose(file) == 0);
 }

@@ -360,6 +360,7 @@ function Refused.test_hyperparameters()
             :member(1, 0)
     end)
     fails("d_stesp", function() game { d_stesp = 2 } end)
+    fails("hyper.steps: a schedule's steps are called so", function() game { hyper = { steps = 2 } } end)
 end
 
 function Refused.test_orders()

@@ -4,7 +4,7 @@ local support = require "support"
 local brood = require "brood"
 local experiment = require "brood.experiment"
 local plain = require "brood.plain"
-local pbt = brood.pbt
+local optim, pbt = brood.optim, brood.pbt
 local lu = support.lu
 
 local Spaces, Rules, Members, Plain, Override = {}, {}, {}, {}, {}
@@ -126,27 +126,27 @@ function Spaces.test_walks()
     local spec = {
         name = "walks", members = pbt.member(NOTHING), population = 2,
         hyper = {
-            lr = pbt.log_uniform(1e-3, 1), steps = pbt.integer(1, 4), size = pbt.choice { 8, 16, 32, 64 },
+            lr = pbt.log_uniform(1e-3, 1), updates = pbt.integer(1, 4), size = pbt.choice { 8, 16, 32, 64 },
             kind = pbt.category { "a", "b", "c" }, fixed = 2, shape = pbt.structural(pbt.choice { 1, 2, 3 }),
         },
         initial = {
-            { lr = 0.5, steps = 2, size = 16, kind = "b", fixed = 2, shape = 3 },
-            { lr = 0.01, steps = 3, size = 32, kind = "c", fixed = 2, shape = 1 },
+            { lr = 0.5, updates = 2, size = 16, kind = "b", fixed = 2, shape = 3 },
+            { lr = 0.01, updates = 3, size = 32, kind = "c", fixed = 2, shape = 1 },
         },
         exploit = function(me, others) return me.slot == 1 and others[1] or nil end,
     }
-    local seen = { steps = {}, size = {} }
+    local seen = { updates = {}, size = {} }
     for seed = 1, 200 do
         local run <close> = brood.experiment(spec):begin { seed = seed }
         run:go(1)
         local values = run.members[2].values
         lu.assertTrue(math.abs(values.lr - 0.4) < 1e-12 or math.abs(values.lr - 0.625) < 1e-12, values.lr)
         lu.assertEquals({ values.kind, values.fixed, values.shape }, { "b", 2, 3 })
-        lu.assertTrue(values.steps >= 1 and values.steps <= 4 and math.type(values.steps) == "integer")
-        seen.size[values.size], seen.steps[values.steps] = true, true
+        lu.assertTrue(values.updates >= 1 and values.updates <= 4 and math.type(values.updates) == "integer")
+        seen.size[values.size], seen.updates[values.updates] = true, true
     end
     lu.assertEquals(seen.size, { [8] = true, [32] = true })
-    lu.assertTrue(seen.steps[1] and seen.steps[2] and seen.steps[3])
+    lu.assertTrue(seen.updates[1] and seen.updates[2] and seen.updates[3])
 end
 
 -- ---- rules ---------------------------------------------------------------------------------------------------------
@@ -333,6 +333,23 @@ function Plain.test_hostile_texts()
     lu.assertEquals(plain.decode(plain.encode "\") os.exit(1) (\""), "\") os.exit(1) (\"")
 end
 
+-- ---- as text -------------------------------------------------------------------------------------------------------
+
+function Rules.test_text()
+    lu.assertEquals(pbt.text(pbt.truncation { bottom = 0.25 }), "pbt.truncation { bottom = 0.25, top = 0.2 }")
+    lu.assertEquals(pbt.text(pbt.tournament {}), "pbt.tournament {}")
+    lu.assertEquals(pbt.text(pbt.perturb { factors = { 0.5, 2 } }), "pbt.perturb { chance = 1, factors = { 0.5, 2 } }")
+    lu.assertEquals(pbt.text(pbt.resample {}), "pbt.resample { chance = 0.25 }")
+    lu.assertNil(pbt.text { kind = "none", rule = "exploit" })
+end
+
+function Spaces.test_text()
+    lu.assertEquals(tostring(pbt.log_uniform(1e-5, 1e-2)), "pbt.log_uniform(1e-05, 0.01)")
+    lu.assertEquals(tostring(pbt.constant(3)), "pbt.constant(3)")
+    lu.assertEquals(tostring(pbt.structural(pbt.choice { 8, 16 })), "pbt.structural(pbt.choice { 8, 16 })")
+    lu.assertEquals(tostring(pbt.category { "up", "down" }), 'pbt.category { "up", "down" }')
+end
+
 -- ---- --set ---------------------------------------------------------------------------------------------------------
 
 -- An experiment as the command line changes it.
@@ -371,17 +388,39 @@ function Override.test_inner_fields()
     lu.assertEquals(with({ { "explore.chance", "0.5" } }, { explore = pbt.perturb {} }).explore.chance, 0.5)
 end
 
+-- A text stays one, a hyperparameter may be called kind, and what the script left out can be set.
+function Override.test_by_the_rule_of_the_field()
+    lu.assertEquals(with({ { "name", "2024" } }).name, "2024")
+    lu.assertEquals(with({ { "name", "true" } }).name, "true")
+    lu.assertEquals(with({ { "hyper.kind", "3" } }, { hyper = { kind = pbt.uniform(1, 5) } }).hyper.kind, 3)
+    local adam = optim.adam { lr = 1e-3, clip = 5 }
+    local made = with({ { "g_optimizer.epsilon", "1e-6" } }, { g_optimizer = adam }).g_optimizer
+    lu.assertEquals(made, { kind = "adam", lr = 1e-3, clip_norm = 5, epsilon = 1e-6 })
+    lu.assertEquals(with({ { "g_optimizer.clip", "2" } }, { g_optimizer = adam }).g_optimizer.clip_norm, 2)
+    lu.assertNil(adam.epsilon)
+    lu.assertEquals(with({ { "explore.chance", "0.5" } }, { explore = pbt.resample {} }).explore.resample, 0.5)
+end
+
 function Override.test_refused()
     refused("--set popluation: an experiment has no such field: did you mean 'population'?", "popluation", "4")
     refused("population: a whole number from 1 to 4096 expected, got", "population", "many")
     refused("population", "population", "2.5")
-    refused("--set hyper: a field that holds a number, a text, or true or false, expected, as in --set hyper.g_lr=2e-4",
-        "hyper", "1")
+    refused("--set hyper: one of them is set, as in --set hyper.g_lr=2e-4", "hyper", "1")
     refused("--set schedule: a field that holds a number", "schedule", "1")
-    refused("--set hyper.lf: there is no 'lf': did you mean 'lr'?: there are lr", "hyper.lf", "1", { hyper = { lr = 1 } })
+    refused("--set hyper.lf: there is no hyperparameter 'lf': did you mean 'lr'?", "hyper.lf", "1", { hyper = { lr = 1 } })
     refused("--set hyper.lr: the script gives no hyper", "hyper.lr", "1")
     refused("--set hyper.lr: a number expected, got", "hyper.lr", "fast", { hyper = { lr = 1 } })
-    refused("--set exploit.kind: there is no 'kind'", "exploit.kind", "none", { exploit = pbt.truncation {} })
+    refused("--set exploit.kind: there is no 'kind' in pbt.truncation {}: there are bottom, top", "exploit.kind", "none",
+        { exploit = pbt.truncation {} })
+    refused("--set exploit.top: pbt.truncation: top: a number greater than 0 and of at most 0.5 expected, got 7",
+        "exploit.top", "7", { exploit = pbt.truncation {} })
+    refused("--set exploit.top: there is no 'top' in pbt.tournament {}: nothing can be set in it", "exploit.top", "0.3",
+        { exploit = pbt.tournament {} })
+    refused("--set explore.factors: it holds a list", "explore.factors", "3", { explore = pbt.perturb {} })
+    refused("--set explore.chance: the script's explore is a function", "explore.chance", "1",
+        { explore = function(h) return h end })
+    refused("--set g_optimizer.epsilo: optim.adam: there is no field 'epsilo': did you mean 'epsilon'?",
+        "g_optimizer.epsilo", "1", { g_optimizer = optim.adam {} })
     refused("--set exploit.bottom: the script gives no exploit", "exploit.bottom", "0.1")
     refused("nothing within members can be set", "members.step", "1")
     refused("nothing within hiper can be set", "hiper.lr", "1")

@@ -103,13 +103,16 @@ function Running.test_wrong_inputs()
     fails("run: input 'images': shape (2, 2) expected, got (4)", function()
         p:run { images = graph.value({ 4 }, fine), scale = 1 }
     end)
-    fails("run: input 'images': a flat table of 4 numbers", function() p:run { images = 1, scale = 1 } end)
-    fails("run: input 'scale': a flat table of 1 numbers", function()
+    fails("run: input 'images': a number, a flat table of 4 for shape (2, 2), or a value", function()
+        p:run { images = true, scale = 1 }
+    end)
+    fails("run: input 'scale': a number, a flat table of 1", function()
         p:run { images = fine, scale = "1" }
     end)
     fails("run: a table { name = numbers } of inputs expected, got a number", function() p:run(3) end)
     fails("run: inputs have names", function() p:run { fine } end)
     near(p:run({ images = fine, scale = 1 }).y:flat(), fine) -- still works
+    near(p:run({ images = 7, scale = 2 }).y:flat(), { 14, 14, 14, 14 }) -- a number fills an input
 end
 
 function Running.test_rows_out_of_range()

@@ -97,7 +97,7 @@ function Record.test_ledger()
     for _, row in ipairs(tables.fact) do
         if row.aside then aside[row.name] = row.value end
     end
-    lu.assertEquals(aside, { place = "here" })
+    lu.assertEquals(aside, { place = "here", rounds = tostring(ROUNDS) })
 end
 
 function Record.test_fact()

@@ -19,7 +19,7 @@ typedef struct {
     PbtKind kind;
     PbtOptions options;
     char directory[256], memory[64];
-    int64_t adds;
+    int64_t adds, asked;
 } Bench;
 
 static Status remember(void *context, const void **bytes, size_t *size, Error *error) {
@@ -323,6 +323,16 @@ static void test_hostile_database(void **state) {
         "UPDATE standing SET reports = zeroblob(100000)",
         "UPDATE standing SET slot = -slot - 1",
         "UPDATE standing SET steps = -1",
+        "INSERT INTO standing SELECT round - 1, 9223372036854775807, parent, parent_round, steps, age, "
+        "failed, "
+        "pinned, score, deviation, fitness, window, reports, state, failure FROM standing WHERE round = 2 "
+        "AND slot = 1",
+        "WITH RECURSIVE n(i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) INSERT INTO "
+        "standing "
+        "SELECT round, i, parent, parent_round, steps, age, failed, pinned, score, deviation, fitness, "
+        "window, "
+        "reports, state, failure FROM standing, n WHERE round = 2 AND slot = 1",
+        "UPDATE standing SET parent_round = 1 << 60",
         "UPDATE value SET value = 1e300",
         "UPDATE value SET name = name || 'x'",
         "DELETE FROM value WHERE name = 'h1'",
@@ -330,7 +340,7 @@ static void test_hostile_database(void **state) {
         "DROP TABLE value",
         "DROP TABLE round",
         "UPDATE round SET round = 77 WHERE round = 2",
-        "PRAGMA user_version = 2",
+        "PRAGMA user_version = 3",
     };
     for (size_t i = 0; i < sizeof attacks / sizeof *attacks; i++) {
         Bench bench;
@@ -340,6 +350,47 @@ static void test_hostile_database(void **state) {
         in_database(&bench, attacks[i]);
         Status status = pbt_run_resume(&run, &bench.options, false, &toy_error);
         if (status != STATUS_CORRUPT) fail_msg("%s: status %d: %s", attacks[i], status, toy_error.message);
+        tear_down(&bench);
+    }
+}
+
+static void test_hostile_best(void **state) {
+    (void)state;
+    const char *const attacks[] = {"UPDATE scored SET state = '../../../../../../../etc/passwdaaaa'",
+                                   "UPDATE scored SET score = 9e999"};
+    for (size_t i = 0; i < sizeof attacks / sizeof *attacks; i++) {
+        Bench bench;
+        PbtBest best;
+        set_up(&bench, 1);
+        run_new(&bench, 2);
+        in_database(&bench, attacks[i]);
+        assert_refused(pbt_best(bench.directory, &best, &toy_error), STATUS_CORRUPT, "makes no sense");
+        tear_down(&bench);
+    }
+}
+
+/* Counts that would overflow, and more rows than members can have published. */
+static void test_hostile_asynchronous(void **state) {
+    (void)state;
+    const char *const attacks[] = {
+        "UPDATE turn SET turn = 9223372036854775807 WHERE turn = (SELECT max(turn) FROM turn)",
+        "INSERT INTO turn VALUES(9007199254740993, 0, 1)",
+        "WITH RECURSIVE n(i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < 200) INSERT INTO scored "
+        "SELECT round, i, steps, age, failed, pinned, score, deviation, fitness, window, state, failure "
+        "FROM scored, n WHERE round = 2 AND slot = 1;"
+        "INSERT INTO value SELECT 1, slot, name, 1 FROM (SELECT DISTINCT name FROM value), scored "
+        "WHERE slot >= 100",
+    };
+    const char *const words[] = {"counts make no sense", "counts make no sense", "too many members"};
+    for (size_t i = 0; i < sizeof attacks / sizeof *attacks; i++) {
+        Bench bench;
+        PbtRun *run;
+        set_up(&bench, 1);
+        bench.options.asynchronous = true;
+        bench.options.callbacks = (PbtCallbacks){.context = NULL};
+        run_new(&bench, 2);
+        in_database(&bench, attacks[i]);
+        assert_refused(pbt_run_resume(&run, &bench.options, false, &toy_error), STATUS_CORRUPT, words[i]);
         tear_down(&bench);
     }
 }
@@ -491,6 +542,75 @@ static void test_full_disk_under_the_database(void **state) {
     }
     assert_true(ended > 3);
     memory_free(expected);
+}
+
+/* ---- failures ------------------------------------------------------------------------------------------ */
+
+static Status see_failures(void *context, int64_t token, const PbtView *members, size_t count, size_t me,
+                           PbtStream stream, ptrdiff_t *donor, Error *error) {
+    Bench *bench = context;
+    (void)token, (void)me, (void)stream, (void)donor, (void)error;
+    for (size_t i = 0; i < count; i++) {
+        assert_true(members[i].failed == (*members[i].failure != '\0'));
+        bench->adds += members[i].failed;
+    }
+    return STATUS_OK;
+}
+
+static bool at_last(void *context) {
+    return ((Bench *)context)->asked++ >= 3 * MEMBERS - 4;
+}
+
+static void fail_first(Bench *bench, bool asynchronous) {
+    set_up(bench, 1);
+    bench->world.fail_slot = 0, bench->world.fail_from = 8, bench->world.fail_until = 9;
+    bench->options.asynchronous = asynchronous;
+    bench->options.exploit.kind = PBT_NONE;
+    bench->options.callbacks = (PbtCallbacks){.context = bench};
+}
+
+/* Why a member failed is known after the run was left, and why all have. */
+static void test_failures_are_remembered(void **state) {
+    (void)state;
+    for (int asynchronous = 0; asynchronous < 2; asynchronous++) {
+        Bench bench;
+        PbtRun *run;
+        PbtEnd end;
+        fail_first(&bench, asynchronous);
+        run_new(&bench, 3);
+        bench.world.all_fail_from = 12;
+        assert_ok(pbt_run_resume(&run, &bench.options, false, &toy_error));
+        assert_string_equal(pbt_run_view(run, 0).failure, "training: the loss is nan in step 8");
+        assert_refused(pbt_run_rounds(run, 4, &end, &toy_error), STATUS_NOT_FINITE, "the loss is nan");
+        pbt_run_free(run);
+        assert_ok(pbt_run_resume(&run, &bench.options, false, &toy_error));
+        assert_refused(pbt_run_rounds(run, 4, &end, &toy_error), STATUS_NOT_FINITE, "the loss is nan");
+        pbt_run_free(run);
+        tear_down(&bench);
+    }
+}
+
+/* Asynchronous: who comes later to the age at which a member failed sees why. */
+static void test_published_failures(void **state) {
+    (void)state;
+    Bench bench;
+    PbtRun *run;
+    PbtEnd end;
+    fail_first(&bench, true);
+    bench.options.exploit.kind = PBT_EXPLOIT_CALLBACK;
+    bench.options.callbacks.exploit = see_failures;
+    bench.options.callbacks.interrupted = at_last;
+    assert_ok(pbt_run_new(&run, &bench.options, &toy_error));
+    assert_ok(pbt_run_rounds(run, 4, &end, &toy_error));
+    assert_int_equal(end, PBT_INTERRUPTED);
+    pbt_run_free(run);
+    bench.adds = 0;
+    bench.options.callbacks.interrupted = NULL;
+    assert_ok(pbt_run_resume(&run, &bench.options, false, &toy_error));
+    assert_ok(pbt_run_rounds(run, 4, &end, &toy_error));
+    pbt_run_free(run);
+    assert_true(bench.adds > 0);
+    tear_down(&bench);
 }
 
 /* ---- readers ------------------------------------------------------------------------------------------- */
@@ -700,6 +820,52 @@ static void test_retention(void **state) {
     }
 }
 
+static Status refuse_later(void *context, void *member, PbtScore *score, Error *error) {
+    const Toy *toy = member;
+    (void)context, (void)score;
+    bool refused = toy->slot == 1 && toy->weights.trained > 4;
+    return refused ? error_set(error, STATUS_INVALID, "not like this") : STATUS_OK;
+}
+
+static Status report_seldom(void *context, void *worker, void *member, double *reports, Error *error) {
+    const Toy *toy = member;
+    (void)context, (void)worker;
+    reports[0] = 1;
+    return toy->slot == 3 ? error_set(error, STATUS_INVALID, "no report") : STATUS_OK;
+}
+
+static Status add_and_drop(void *context, PbtRun *run, Error *error) {
+    (void)context;
+    Status status = pbt_run_add(run, 1, error);
+    return status ? status : pbt_run_drop(run, pbt_run_view(run, pbt_run_count(run) - 1).slot, error);
+}
+
+/* Members that fail, or go, after they were saved leave no file behind. */
+static void test_states_of_nobody(void **state) {
+    (void)state;
+    for (int mode = 0; mode < 3; mode++) {
+        Bench bench;
+        PbtRun *run;
+        PbtEnd end;
+        set_up(&bench, 1);
+        bench.kind.judge = refuse_later;
+        bench.kind.report = mode == 1 ? report_seldom : NULL;
+        bench.options.report_best = mode == 1 ? MEMBERS : 0;
+        bench.options.asynchronous = mode == 2;
+        bench.options.callbacks = (PbtCallbacks){.schedule = mode == 0 ? add_and_drop : NULL};
+        assert_ok(pbt_run_new(&run, &bench.options, &toy_error));
+        for (int64_t round = 1; round <= 6; round++) {
+            assert_ok(pbt_run_rounds(run, round, &end, &toy_error));
+            assert_int_equal(count_states(&bench), ask(&bench, "SELECT count(*) FROM state"));
+            each_kept(&bench, "SELECT state FROM standing WHERE state != '' AND round = "
+                              "(SELECT max(round) FROM round)");
+        }
+        assert_true(ask(&bench, "SELECT count(*) FROM event WHERE kind = 'failed' AND slot = 1") > 0);
+        pbt_run_free(run);
+        tear_down(&bench);
+    }
+}
+
 /* What a killed process left is swept away on resuming; what is not a state is left alone. */
 static void test_sweep(void **state) {
     (void)state;
@@ -888,14 +1054,19 @@ int main(void) {
         cmocka_unit_test(test_locked),
         cmocka_unit_test(test_damaged_database),
         cmocka_unit_test(test_hostile_database),
+        cmocka_unit_test(test_hostile_best),
+        cmocka_unit_test(test_hostile_asynchronous),
         cmocka_unit_test(test_random_damage),
         cmocka_unit_test(test_missing_and_damaged_states),
         cmocka_unit_test(test_no_whole_round),
         cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_full_disk_under_the_database),
+        cmocka_unit_test(test_failures_are_remembered),
+        cmocka_unit_test(test_published_failures),
         cmocka_unit_test(test_a_long_reader),
         cmocka_unit_test(test_readers_who_may_not_write),
         cmocka_unit_test(test_retention),
+        cmocka_unit_test(test_states_of_nobody),
         cmocka_unit_test(test_sweep),
         cmocka_unit_test(test_lineage),
         cmocka_unit_test(test_replay_of_a_lineage),

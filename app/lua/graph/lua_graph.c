@@ -116,7 +116,7 @@ static int initial_value(lua_State *L, const char *label, Shape shape) {
     if (binding_field(L, 4, "value") == LUA_TNIL) return 0;
     int given = lua_gettop(L);
     Value *value = value_push(L, shape);
-    value_read(L, given, label, shape, true, value->data);
+    value_read(L, given, label, shape, value->data);
     return given + 1;
 }
 

@@ -69,9 +69,9 @@ typedef struct {
 Value *value_push(lua_State *L, Shape shape);
 /* Pushes the sizes as a table. */
 void value_push_shape(lua_State *L, Shape shape);
-/* Copies numbers from a flat table, a value of the same shape, or a number into `into`. A number stands for
- * one element, or for all of them where `fill`. Nothing is copied when an error is raised. */
-void value_read(lua_State *L, int index, const char *what, Shape shape, bool fill, real *into);
+/* Copies numbers from a flat table, a value of the same shape, or a number, which stands for all elements,
+ * into `into`. Nothing is copied when an error is raised. */
+void value_read(lua_State *L, int index, const char *what, Shape shape, real *into);
 int value_make(lua_State *L); /* graph.value(shape, numbers) */
 
 /* ---- states -------------------------------------------------------------------------------------------- */

@@ -333,7 +333,7 @@ static void read_inputs(lua_State *L, ProgramBox *box) {
         if (binding_field(L, INPUTS, name) == LUA_TNIL)
             script_error(L, "run: input '%s' of shape %s is missing", name, shape_text(shape, text));
         snprintf(label, sizeof label, "run: input '%s'", name);
-        value_read(L, -1, label, shape, false, workspace_input(box->workspace, box->program, i));
+        value_read(L, -1, label, shape, workspace_input(box->workspace, box->program, i));
         lua_pop(L, 1);
     }
     int next = 0;
@@ -480,7 +480,8 @@ static const BindingFunction METHODS[] = {
     {"run",
      "(inputs?: {[string]: brood.Numbers}, options?: {seed?: integer, step?: integer}): {[string]: "
      "brood.Value}",
-     "Runs once: reads the inputs, computes the outputs, carries out the assignments, and takes the "
+     "Runs once: reads the inputs, which a number fills, computes the outputs, carries out the assignments, "
+     "and takes the "
      "optimizer's step, whose gradient norm is the output `norm`. `seed` and `step` choose the random "
      "leaves' numbers from here on: the seed stays, the step counts up.",
      program_execute},

@@ -239,7 +239,7 @@ int state_set(lua_State *L) {
     const LayoutEntry *entry = find_tensor(L, box, 4, "set");
     char label[GRAPH_NAME + 32];
     snprintf(label, sizeof label, "set: %s '%s'", layout_kind_text(entry->kind), entry->name);
-    value_read(L, 3, label, entry->shape, true, box->state.data + entry->offset);
+    value_read(L, 3, label, entry->shape, box->state.data + entry->offset);
     return 0;
 }
 

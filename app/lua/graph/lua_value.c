@@ -56,7 +56,7 @@ static void read_table(lua_State *L, int index, const char *what, Shape shape, r
     }
 }
 
-void value_read(lua_State *L, int index, const char *what, Shape shape, bool fill, real *into) {
+void value_read(lua_State *L, int index, const char *what, Shape shape, real *into) {
     index = lua_absindex(L, index);
     size_t count = (size_t)shape_count(shape);
     const Value *value = luaL_testudata(L, index, VALUE_CLASS);
@@ -65,11 +65,11 @@ void value_read(lua_State *L, int index, const char *what, Shape shape, bool fil
         read_value(L, value, what, shape, into);
     } else if (lua_type(L, index) == LUA_TTABLE) {
         read_table(L, index, what, shape, into);
-    } else if (lua_type(L, index) == LUA_TNUMBER && (fill || count == 1)) {
+    } else if (lua_type(L, index) == LUA_TNUMBER) {
         for (size_t i = 0; i < count; i++) into[i] = (real)lua_tonumber(L, index);
     } else {
         script_error(
-            L, "%s: a flat table of %zu numbers for shape %s, or a value of that shape, expected, got a %s",
+            L, "%s: a number, a flat table of %zu for shape %s, or a value of that shape, expected, got a %s",
             what, count, shape_text(shape, text), luaL_typename(L, index));
     }
 }
@@ -79,7 +79,7 @@ int value_make(lua_State *L) {
     Shape shape = binding_shape(L, 1, "graph.value", false);
     lua_settop(L, 2);
     Value *value = value_push(L, shape);
-    value_read(L, 2, "graph.value", shape, true, value->data);
+    value_read(L, 2, "graph.value", shape, value->data);
     return 1;
 }
 

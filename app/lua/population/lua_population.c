@@ -31,12 +31,9 @@ static void raise(lua_State *L, Status status, const Error *error) {
     if (status != STATUS_OK) script_error(L, "%s", error->message);
 }
 
-/* While it is, os.exit leaves the state as it is: threads are at work on what closing would free. Memory may
- * be missing for the field when it is made, and then nothing is going; after that it is there. */
 static void set_going(lua_State *L, Population *population, bool going) {
-    lua_pushboolean(L, going);
-    lua_setfield(L, LUA_REGISTRYINDEX, SCRIPT_GOING);
     population->going = going;
+    script_set_going(L, going);
 }
 
 /* ---- beginning and ending ------------------------------------------------------------------------------ */

@@ -160,9 +160,10 @@ end
 
 -- ---- modules and constructors -------------------------------------------------------------------------------------
 
--- Makes the use of a name that the module does not have an error. Returns the module.
+-- Makes the use of a name that the module does not have an error; its text are the names that it has. Returns the module.
 function check.module(name, module)
     return setmetatable(module, {
+        __tostring = function() return name .. ": " .. table.concat(check.names(module), ", ") end,
         __index = function(_, key)
             script.fail(("%s has no '%s'%s"):format(name, tostring(key), check.hint(key, check.names(module))))
         end,

@@ -6,7 +6,7 @@
 --     explore = pbt.perturb { factors = { 0.8, 1.25 } }
 --
 -- Hyperparameters keep to their bounds for ever. Explore walks on the axis on which the prior is even, in equal steps up
--- and down, and turns round at the bounds: nothing drifts by itself.
+-- and down, and turns round at the bounds (pbt.perturb tells how far): nothing drifts by itself.
 --
 -- Either rule may be a function. Both are to depend on what they are given alone; `rng` draws random numbers:
 --     exploit = function(me, others, rng) return others[1] end           -- the donor, or nil
@@ -24,6 +24,21 @@ local Hyper = { __metatable = "brood.Hyper" } -- the name errors call it by
 Hyper.__index = Hyper
 
 local function hyper(fields) return setmetatable(fields, Hyper) end
+
+-- As the script has it: pbt.uniform(0, 0.9).
+function Hyper:__tostring()
+    local words = {}
+    if self.kind == "constant" then
+        words[1] = ("%.6g"):format(self.low)
+    elseif self.low then
+        words[1], words[2] = ("%.6g"):format(self.low), ("%.6g"):format(self.high)
+    end
+    for i, option in ipairs(self.numbers or {}) do words[i] = ("%.6g"):format(option) end
+    for i, option in ipairs(self.labels or {}) do words[i] = ("%q"):format(option) end
+    local text = ("pbt.%s%s%s%s"):format(self.kind, self.low and "(" or " { ", table.concat(words, ", "),
+        self.low and ")" or " }")
+    return self.structural and "pbt.structural(" .. text .. ")" or text
+end
 
 local NUMBER = { "number", required = true }
 
@@ -89,15 +104,41 @@ function pbt.structural(of)
     return hyper(copy)
 end
 
+-- ---- how rules were written ----------------------------------------------------------------------------------------
+
+-- Rules are plain data, which schedules may keep; so what made one stands beside it: { name, options }.
+local written = setmetatable({}, { __mode = "k" })
+
+local function remember(rule, name, options)
+    written[rule] = { name, options }
+    return rule
+end
+
+local function option_text(value)
+    if type(value) ~= "table" then return ("%.6g"):format(value) end
+    local words = {}
+    for i, element in ipairs(value) do words[i] = ("%.6g"):format(element) end
+    return "{ " .. table.concat(words, ", ") .. " }"
+end
+
+-- A rule as the script has it, with all its options.
+local function rule_text(name, options)
+    local words = {}
+    for _, option in ipairs(check.names(options)) do
+        words[#words + 1] = ("%s = %s"):format(option, option_text(options[option]))
+    end
+    return ("pbt.%s {%s}"):format(name, #words > 0 and " " .. table.concat(words, ", ") .. " " or "")
+end
+
 -- ---- exploit -------------------------------------------------------------------------------------------------------
 
 local SHARE = { "number", above = 0, max = 0.5, default = 0.2 }
 
 local function exploit(kind, rules)
     return function(given)
-        local rule = check.fields("pbt." .. kind, given, rules)
-        rule.kind, rule.rule = kind, "exploit"
-        return rule
+        local options, rule = check.fields("pbt." .. kind, given, rules), { kind = kind, rule = "exploit" }
+        for name, value in pairs(options) do rule[name] = value end
+        return remember(rule, kind, options)
     end
 end
 
@@ -124,26 +165,36 @@ local FACTORS = { "list of numbers above 0", is = function(value)
     return true
 end }
 
-local function explore(what, given, usual)
-    local rule = check.fields(what, given, { factors = usual.factors and FACTORS, chance = CHANCE, resample = usual.resample
-        and CHANCE })
+-- The options, with the usual ones where none are given.
+local function explore(kind, given, usual)
+    local options = check.fields("pbt." .. kind, given, {
+        factors = usual.factors and FACTORS, chance = CHANCE, resample = usual.resample and CHANCE,
+    })
     for name, value in pairs(usual) do
-        if rule[name] == nil then rule[name] = value end
+        if options[name] == nil then options[name] = value end
     end
-    rule.kind, rule.rule = "rule", "explore"
-    return rule
+    local rule = { kind = "rule", rule = "explore" }
+    for name, value in pairs(options) do rule[name] = value end
+    return remember(rule, kind, options), options
 end
 
--- Each hyperparameter, with probability `chance`, walks by one of the factors.
-function pbt.perturb(given) return explore("pbt.perturb", given, { factors = { 0.8, 1.25 }, chance = 1 }) end
+-- Each hyperparameter, with probability `chance`, walks by one of the factors f, drawn evenly:
+--     log_uniform    × f, which is ln f along the axis of the logarithm
+--     uniform        + ln f × half the range: with f = 2 on uniform(0, 0.9), + 0.31, and with f = 0.5, - 0.31
+--     integer        the same, and to the whole number that is there, or by chance its neighbor
+--     choice         one option up where f is above 1, one down where it is below; at an end it stays
+-- and turns round at the bounds: what would go beyond one by d comes to stand d before it. category is left alone.
+-- (pbt/space.c)
+function pbt.perturb(given) return (explore("perturb", given, { factors = { 0.8, 1.25 }, chance = 1 })) end
 -- Each, with probability `chance`, is drawn from its prior anew.
 function pbt.resample(given)
-    local rule = explore("pbt.resample", given, { chance = 0.25 })
-    return { kind = "rule", rule = "explore", factors = {}, chance = 0, resample = rule.chance }
+    local _, options = explore("resample", given, { chance = 0.25 })
+    return remember({ kind = "rule", rule = "explore", factors = {}, chance = 0, resample = options.chance }, "resample",
+        options)
 end
 -- Each, with probability `resample`, is drawn anew, and otherwise, with probability `chance`, walks.
 function pbt.both(given)
-    return explore("pbt.both", given, { factors = { 0.8, 1.25 }, chance = 1, resample = 0.25 })
+    return (explore("both", given, { factors = { 0.8, 1.25 }, chance = 1, resample = 0.25 }))
 end
 
 -- ---- members that are no GANs --------------------------------------------------------------------------------------
@@ -157,5 +208,15 @@ for name, f in pairs(pbt) do pbt[name] = check.constructor(f) end
 -- What a rule is: "exploit", "explore", or nil.
 function pbt.is_rule(value) return type(value) == "table" and value.rule or nil end
 function pbt.is_hyper(value) return getmetatable(value) == "brood.Hyper" end
+
+-- How a rule was made: the name of the constructor, and its options. nil: not by one of them.
+function pbt.written(rule)
+    if written[rule] then return table.unpack(written[rule]) end
+end
+
+-- A rule as the script has it, or nil.
+function pbt.text(rule)
+    return written[rule] and rule_text(table.unpack(written[rule])) or nil
+end
 
 return check.module("brood.pbt", pbt)

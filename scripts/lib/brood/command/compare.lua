@@ -1,6 +1,7 @@
 -- brood compare RUN... [-o FILE]: the scores of runs at equal steps, arm by arm, and a picture of them.
 local command = require "brood.command"
 local comparison = require "brood.show.comparison"
+local files = require "brood.files"
 local history = require "brood.show.history"
 local plot = require "brood.plot.compare"
 local student = require "brood.show.student"
@@ -59,7 +60,7 @@ local function print_course(compared)
         for _, arm in ipairs(compared.arms) do row[#row + 1] = spread_text(comparison.values(arm, measure, steps)) end
         rows[#rows + 1] = row
     end
-    print(("\n%s, %s is better"):format(measure.name, measure.lower and "lower" or "higher"))
+    print(("\n%s%s"):format(measure.name, measure.better and (", %s is better"):format(measure.better) or ""))
     print_table(rows, {})
 end
 
@@ -82,7 +83,7 @@ local function print_differences(compared, first, second)
         for i, pair in ipairs(shared) do differences[i] = pair.a - pair.b end
         if #shared > 0 then
             local mean, interval = difference_text(differences)
-            rows[#rows + 1] = { measure.name, mean, interval, measure.lower and "lower is better" or "" }
+            rows[#rows + 1] = { measure.name, mean, interval, measure.better == "lower" and "lower is better" or "" }
         end
     end
     if #rows == 0 then return end
@@ -102,6 +103,28 @@ local function print_pairs(compared, first, second)
     print_table(rows, {})
 end
 
+-- ---- what cannot be ------------------------------------------------------------------------------------------------
+
+-- Nothing is compared for a picture that has no place.
+local function check_output(path)
+    local folder = path and (path:match "^(.*/)[^/]*$" or ".")
+    if path and files.kind(folder) ~= "folder" then
+        command.fail("%s: there is no folder %s to draw it in", path, folder)
+    end
+    if path and files.kind(path) == "folder" then
+        command.fail("%s: the name of a picture expected, it is a folder", path)
+    end
+end
+
+local function why_nothing(runs)
+    for _, run in ipairs(runs) do
+        if run.ranked == "age" then
+            return run.directory .. ": it has no scores to compare: nothing was selected by, and there is no report"
+        end
+    end
+    return "the runs have no score in common"
+end
+
 -- ---- all of it -----------------------------------------------------------------------------------------------------
 
 return command.main(function(options, ...)
@@ -110,8 +133,9 @@ return command.main(function(options, ...)
         runs[i] = command.try(history.read, directory)
         if runs[i].rounds == 0 then command.fail("%s: no round has been done in it yet", directory) end
     end
+    check_output(options.output)
     local compared = comparison.of(runs)
-    if #compared.measures == 0 then command.fail "the runs have no score in common" end
+    if #compared.measures == 0 then command.fail("%s", why_nothing(runs)) end
     for _, warning in ipairs(compared.warnings) do io.stderr:write("warning: ", warning, "\n") end
     print_arms(compared)
     print_course(compared)
@@ -123,6 +147,7 @@ return command.main(function(options, ...)
     end
     local path = options.output or "compare.png"
     local drawn, why = plot.draw(compared, path)
+    if not drawn and options.output then command.fail("%s: it is not drawn: %s", path, why) end
     print(drawn and "\n" .. path or "")
     if not drawn then io.stderr:write("warning: ", path, " is not drawn: ", why, "\n") end
 end)

@@ -1,11 +1,10 @@
 -- brood fetch NAME: brings a published data set into the user's data folder. Everything is gathered in a folder beside
 -- its place, checked there, and moved when all is well.
+local check = require "brood.check"
 local command = require "brood.command"
 local data = require "brood.data"
 local files = require "brood.files"
-local script = require "brood.script"
 
-local NAMES = { "mnist", "fashion-mnist", "cifar10" }
 local IDX = { "train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte" }
 local CIFAR = { "data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin",
     "test_batch.bin" }
@@ -25,14 +24,6 @@ local function make_folders(path)
 end
 
 local function is_file(path) return files.kind(path) == "file" end
-
--- Empties and removes a folder of files and folders.
-local function remove(path)
-    if files.kind(path) == "folder" then
-        for _, name in ipairs(files.list(path)) do remove(path .. "/" .. name) end
-    end
-    os.remove(path)
-end
 
 local function copy(from, to)
     local input <close> = assert(io.open(from, "rb"))
@@ -149,25 +140,20 @@ end
 local function fetch(kind, download, from)
     local stage = ("%s/.fetch-%s"):format(download.home, kind)
     local part = stage .. "/" .. download.folder
-    remove(stage)
+    command.remove(stage)
     make_folders(part)
     local fine, message = pcall(function()
         gather(kind, download, from, part)
         for _, split in ipairs { "train", "test" } do print(tostring(data[kind] { path = stage, split = split })) end
         move_all(part, download.home .. "/" .. download.folder)
     end)
-    remove(stage)
+    command.remove(stage)
     if not fine then error(("%s\nnothing was kept"):format(message), 0) end
     print(("kept in %s/%s"):format(download.home, download.folder))
 end
 
 return command.main(function(options, name)
-    local kind = name:gsub("-", "_")
-    if not SETS[kind] then
-        local near = script.nearest(name, NAMES)
-        command.misuse("fetch: there is no data set '%s': %s", name,
-            near and ("did you mean '%s'?"):format(near) or "there are " .. table.concat(NAMES, ", "))
-    end
+    local kind = command.data_name(name, check.names(SETS))
     local download = data.download(kind)
     if download.home == "" then
         command.fail "no place to keep it in: neither XDG_DATA_HOME nor HOME is set"

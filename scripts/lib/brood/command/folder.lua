@@ -6,7 +6,6 @@
 --     log.txt                 what was said
 --     reals.png, samples/...  pictures
 local cache = require "brood.metric.cache"
-local check = require "brood.check"
 local command = require "brood.command"
 local files = require "brood.files"
 local plain = require "brood.plain"
@@ -19,13 +18,24 @@ local folder = {}
 
 -- ---- new runs ------------------------------------------------------------------------------------------------------
 
+local function refuse_old(given)
+    command.fail("%s is there already: give the name of a new directory, or go on with `brood resume %s`", given, given)
+end
+
+-- Before anything takes long: a directory that is given (or nil) can be made.
+function folder.check_new(given)
+    if not given then return end
+    if files.kind(given) then refuse_old(given) end
+    local above = given:match "^(.*[^/])/+[^/]+/*$"
+    if above and files.kind(above) ~= "folder" then
+        command.fail("%s cannot be made: there is no folder %s", given, above)
+    end
+end
+
 -- The given directory, which must be new, or the next free runs/00001-NAME.
 local function make_directory(given, name)
     if given then
-        if not command.try(files.make_folder, given) then
-            command.fail("%s is there already: give the name of a new directory, or go on with `brood resume %s`", given,
-                given)
-        end
+        if not command.try(files.make_folder, given) then refuse_old(given) end
         return given
     end
     command.try(files.make_folder, "runs")
@@ -48,15 +58,8 @@ function folder.new(given, name, script)
     return self
 end
 
-local function remove(path)
-    if files.kind(path) == "folder" then
-        for _, name in ipairs(files.list(path)) do remove(path .. "/" .. name) end
-    end
-    os.remove(path)
-end
-
 -- Of a run that could not be begun nothing stays.
-function Folder:discard() remove(self.directory) end
+function Folder:discard() command.remove(self.directory) end
 
 -- ---- runs that are there -------------------------------------------------------------------------------------------
 
@@ -102,26 +105,100 @@ function Folder:load_script(more)
     return experiment
 end
 
+-- ---- what members are, and their states ----------------------------------------------------------------------------
+
+local KINDS = { gan = "GANs", lua = "functions of the script", program = "programs" }
+
+-- "gan", "lua" or "program".
+function Folder:kind() return self:fact "kind" or "gan" end
+
+-- For what only a generator has.
+function Folder:check_gan()
+    local kind = self:kind()
+    if kind ~= "gan" then
+        command.fail("%s: its members are %s, and no GANs: there is no generator in it", self.directory,
+            KINDS[kind] or kind)
+    end
+end
+
+-- The file of a member's state, which goes by its hash.
+function Folder:state_path(member)
+    return self:path("states/" .. member.state .. (self:kind() == "gan" and ".safetensors" or ""))
+end
+
+-- The members after each round: { [round] = { row, ... } }, and the last round.
+local function standings_of(self)
+    local rounds, last = {}, 0
+    for _, row in ipairs(command.try(record.export, self.directory).standing) do
+        rounds[row.round] = rounds[row.round] or {}
+        table.insert(rounds[row.round], row)
+        last = math.max(last, row.round)
+    end
+    return rounds, last
+end
+
+-- The first of these members whose state is not there any more, or nil.
+local function lost(self, rows)
+    for _, row in ipairs(rows) do
+        if row.state and row.state ~= "" and not files.kind(self:state_path(row)) then return row end
+    end
+end
+
+-- "1, 2 and 5" of numbers in order.
+local function join(numbers)
+    if #numbers == 0 then return "none" end
+    local head = table.concat(numbers, ", ", 1, #numbers - 1)
+    return (head ~= "" and head .. " and " or "") .. ("%d"):format(numbers[#numbers])
+end
+
+-- The rounds after which all states are still there.
+local function kept_rounds(self, rounds, last)
+    local kept = {}
+    for round = 1, last do
+        if rounds[round] and not lost(self, rounds[round]) then kept[#kept + 1] = round end
+    end
+    return kept
+end
+
+-- A run that is to go on needs the states of its last round.
+function Folder:check_states()
+    if self:fact "mode" == "asynchronous" then return end -- whose members are in rounds of their own
+    local rounds, last = standings_of(self)
+    local missing = rounds[last] and lost(self, rounds[last])
+    if missing then
+        command.fail("%s is missing, the state of member %d after round %d: `brood resume %s --whole` goes back to the last"
+            .. " round whose states are whole", self:state_path(missing), missing.slot, last, self.directory)
+    end
+end
+
 -- ---- members of a run ----------------------------------------------------------------------------------------------
+
+local function lineage_of(self, slot, round)
+    local fine, lineage = pcall(record.lineage, self.directory, slot, round)
+    if fine then return lineage end
+    local rounds, last = standings_of(self)
+    local slots, known = {}, false
+    for i, row in ipairs(rounds[last] or {}) do slots[i], known = row.slot, known or row.slot == slot end
+    if known or round or last == 0 then command.fail("%s", lineage) end
+    command.fail("%s: there is no member %d: at the end there are %s", self.directory, slot, join(slots))
+end
 
 -- The member whose states people mean: that in `slot` at the end, or else the one with the best score ever. A table of
 -- slot, round, state (a hash), age, values.
 function Folder:find_member(slot)
-    local directory = self.directory
-    local best = not slot and command.try(record.best, directory)
-    local lineage = command.try(record.lineage, directory, slot or best.slot, best and best.round or nil)
+    local best = not slot and command.try(record.best, self.directory)
+    local lineage = lineage_of(self, slot or best.slot, best and best.round or nil)
     local last = lineage[#lineage]
     last.state = best and best.state or last.state
     if not last.state or last.state == "" then
-        command.fail("%s: no state of member %d is kept: it has failed", directory, last.slot)
+        command.fail("%s: no state of member %d is kept: it has failed", self.directory, last.slot)
     end
     return last
 end
 
-function Folder:state_path(member) return self:path(("states/%s.safetensors"):format(member.state)) end
-
 -- The member as it was, alive: the experiment, the brood.Member, and what find_member says of it.
 function Folder:revive(slot)
+    self:check_gan()
     local experiment, found = self:load_script(), self:find_member(slot)
     local member = experiment:member(experiment.seed, found.slot, found.values)
     command.try(member.load, member, self:state_path(found))
@@ -146,6 +223,7 @@ end
 function folder.state_of(path, slot)
     if files.kind(path) == "folder" then
         local run = folder.open(path)
+        run:check_gan()
         local member = run:find_member(slot)
         return run:state_path(member), run, member
     end
@@ -186,16 +264,34 @@ function folder.generator(path, slot)
     }
 end
 
--- What `from` means: { run = directory, round = number or nil }, or { state = path }.
-function folder.source(text)
+-- What `from` means for an experiment: { run = directory, round = number or nil }, or { state = path }. Members that are
+-- of another kind, and rounds whose states are gone, are refused.
+function folder.source(text, experiment)
+    local kind = experiment.members and experiment.members.member or "gan"
     local directory, round = text:match "^(.*)@(%d+)$"
-    if directory and files.kind(directory) == "folder" then
-        return { run = folder.open(directory).directory, round = math.tointeger(tonumber(round)) }
+    if not directory or files.kind(directory) ~= "folder" then directory, round = text, nil end
+    if files.kind(directory) == "folder" then
+        local run = folder.open(directory)
+        round = math.tointeger(tonumber(round))
+        if run:kind() ~= kind then
+            command.fail("%s: its members are %s, those of experiment '%s' are %s", text, KINDS[run:kind()] or run:kind(),
+                experiment.name, KINDS[kind])
+        end
+        if round then
+            local rounds, last = standings_of(run)
+            if round == 0 or not rounds[round] or lost(run, rounds[round]) then
+                command.fail("%s: the states after round %d are not %s: those after rounds %s are", text, round,
+                    round > last and "there" or "kept", join(kept_rounds(run, rounds, last)))
+            end
+        end
+        return { run = run.directory, round = round }
     end
-    if files.kind(text) == "folder" then return { run = folder.open(text).directory } end
     if files.kind(text) ~= "file" then
-        command.fail("%s: there is no such thing: the directory of a run, RUN@ROUND, or a state file expected%s", text,
-            check.hint(text, {}))
+        command.fail("%s: there is no such thing: the directory of a run, RUN@ROUND, or a state file expected", text)
+    end
+    if kind ~= "gan" then
+        command.fail("%s: a state file is that of a GAN, the members of experiment '%s' are %s: begin with a run of such",
+            text, experiment.name, KINDS[kind])
     end
     return { state = text }
 end

@@ -41,12 +41,14 @@ end
 
 return command.main(function(options, directory)
     local kind = kind_of(options)
+    if kind == "classes" and options.class then command.misuse "--classes and --class: all of them, or one" end
     local chosen = {
         count = command.whole(options, "count", 1, COUNT_LIMIT), raw = options.raw or nil,
         seed = command.whole(options, "seed", 0, math.maxinteger),
     }
-    local slot = command.whole(options, "member", 0, 4095)
+    local slot = command.member(options)
     local run = folder.open(directory)
+    run:check_gan()
     check_possible(kind, run:load_script())
     local experiment, member = run:revive(slot)
     local path = options.output or run:path(FILES[kind])

@@ -1,8 +1,11 @@
 -- What the commands share: their options, how they fail, and loading a script that returns an experiment.
+local check = require "brood.check"
 local experiment = require "brood.experiment"
 local files = require "brood.files"
 
 local command = {}
+
+local MEMBER_LIMIT = 4095 -- the greatest slot that there can be
 
 -- ---- failing -------------------------------------------------------------------------------------------------------
 
@@ -59,6 +62,30 @@ function command.whole(options, name, low, high, otherwise)
     return number
 end
 
+-- The member that is asked for, by its slot, or nil.
+function command.member(options) return command.whole(options, "member", 0, MEMBER_LIMIT) end
+
+-- The name in brood.data of a data set that the user names, with - or with _; one of `names`.
+function command.data_name(given, names)
+    local wanted = given:gsub("-", "_")
+    for _, name in ipairs(names) do
+        if name == wanted then return name end
+    end
+    local hint = check.hint(wanted, names)
+    if hint == "" then hint = ": there are " .. table.concat(names, ", ") end
+    command.misuse("there is no data set '%s'%s", given, hint)
+end
+
+-- ---- files and folders ---------------------------------------------------------------------------------------------
+
+-- A file, or a folder with all that is in it, is no more.
+function command.remove(path)
+    if files.kind(path) == "folder" then
+        for _, name in ipairs(files.list(path)) do command.remove(path .. "/" .. name) end
+    end
+    os.remove(path)
+end
+
 -- ---- scripts -------------------------------------------------------------------------------------------------------
 
 function command.read(path)
@@ -75,13 +102,18 @@ function command.look_beside(path)
     if folder and files.kind(folder) then package.path = ("%s/?.lua;%s/?/init.lua"):format(folder, folder) end
 end
 
--- What --set asks for: { { name, text }, ... }, as experiments take it.
+-- What the command line changes in an experiment (override.lua), by --set or by an option of its own.
+function command.override(name, text, option)
+    return { name, text, option = option, refuse = command.misuse }
+end
+
+-- What --set asks for, as experiments take it.
 function command.settings(options)
     local settings = {}
     for i, setting in ipairs(options.set or {}) do
         local name, text = setting:match "^([%w_.]+)=(.*)$"
         if not name then command.misuse("--set: NAME=VALUE expected, as in --set population=4, got '%s'", setting) end
-        settings[i] = { name, text }
+        settings[i] = command.override(name, text)
     end
     return settings
 end

@@ -3,10 +3,8 @@ local command = require "brood.command"
 local forest = require "brood.show.forest"
 local history = require "brood.show.history"
 
-local MOST = 1000000 -- slots
-
 return command.main(function(options, directory)
-    local slot = command.whole(options, "member", 0, MOST)
+    local slot = command.member(options)
     local run = command.try(history.read, directory)
     if run.rounds == 0 then command.fail("%s: no round has been done in it yet", directory) end
     local node = slot and history.last_of(run, slot)

@@ -71,9 +71,11 @@ local function is_plain(value)
     return type(value) == "table" and getmetatable(value) == nil
 end
 
--- A value as text: a plain table with what is in it, all others as tostring has them.
+-- A value as text: a rule as it was written, another plain table with what is in it, all others as tostring has them.
 function show(value, depth)
     if type(value) == "string" and depth > 0 then return ("%q"):format(value) end
+    local rule = type(value) == "table" and brood.pbt.text(value)
+    if rule then return rule end
     if not is_plain(value) or depth == DEEPEST then return tostring(value) end
     local parts = parts_of(value, depth)
     if #parts == 0 then return "{}" end
@@ -168,9 +170,8 @@ end
 -- The library's modules as globals. A new name may be given without `local`: it stays from line to line.
 local function prepare_globals()
     rawset(_G, "brood", brood)
-    for _, name in ipairs { "augment", "context", "data", "graph", "loss", "metric", "nn", "optim", "schedule" } do
-        rawset(_G, name, brood[name])
-    end
+    rawset(_G, "graph", brood.graph)
+    for _, name in ipairs(brood.modules) do rawset(_G, name, brood[name]) end
     terminal.open_globals()
 end
 

@@ -3,25 +3,9 @@
 -- an asynchronous run is made again as it was.
 local command = require "brood.command"
 local folder = require "brood.command.folder"
+local history = require "brood.show.history"
 local record = require "brood.record"
 local train = require "brood.command.train"
-
--- A lineage as the experiment's field `replay` has it; equal values that follow each other are one entry.
-local function schedule_of(lineage)
-    local entries = {}
-    for _, ancestor in ipairs(lineage) do
-        local last, same = entries[#entries], true
-        for name, value in pairs(ancestor.values) do same = same and last ~= nil and last[name] == value end
-        if same and last then
-            last.steps = last.steps + ancestor.steps
-        else
-            local entry = { steps = ancestor.steps }
-            for name, value in pairs(ancestor.values) do entry[name] = value end
-            entries[#entries + 1] = entry
-        end
-    end
-    return entries
-end
 
 -- All steps by the last values.
 local function hold_last(entries)
@@ -34,11 +18,11 @@ end
 
 -- One member by the schedule of a lineage.
 local function replay_lineage(options, run)
-    local found = run:find_member(command.whole(options, "member", 0, 4095))
-    local entries = schedule_of(command.try(record.lineage, run.directory, found.slot, found.round))
+    local found = run:find_member(command.member(options))
+    local entries = history.schedule(command.try(record.lineage, run.directory, found.slot, found.round))
     if options.constant then entries = hold_last(entries) end
     local seed = command.whole(options, "seed", 0, math.maxinteger)
-    local overrides = seed and { { "seed", ("%d"):format(seed) } } or {}
+    local overrides = seed and { command.override("seed", ("%d"):format(seed), "--seed") } or {}
     local experiment = run:load_script(overrides)
     experiment:set_replay(entries)
     local what = options.constant and "the last values" or "the schedule"
@@ -60,13 +44,14 @@ local function replay_order(options, run)
 end
 
 return command.main(function(options, directory)
-    local run = folder.open(directory)
+    local run, workers = folder.open(directory), train.workers(options)
+    folder.check_new(options.out)
     local again = options.order and replay_order or replay_lineage
     local experiment, overrides, ending, chosen = again(options, run)
     train.prepare(experiment)
     local all = run:overrides()
     table.move(overrides, 1, #overrides, #all + 1, all)
     chosen.script, chosen.overrides = run:fact "script" or run:path "script.lua", all
-    chosen.source, chosen.workers = {}, train.workers(options)
+    chosen.source, chosen.workers = {}, workers
     train.begin(folder.new(options.out, experiment.name .. ending, run:path "script.lua"), experiment, chosen)
 end)

@@ -28,9 +28,10 @@ end
 
 return command.main(function(options, directory)
     local more = command.whole(options, "rounds", 1, ROUND_LIMIT)
-    local run = folder.open(directory)
+    local run, workers = folder.open(directory), train.workers(options)
     check_script(run)
+    if not options.whole then run:check_states() end
     train.resume(run, run:load_script(), {
-        more = more, whole = options.whole or nil, drift = options["accept-drift"] or nil, workers = train.workers(options),
+        more = more, whole = options.whole or nil, drift = options["accept-drift"] or nil, workers = workers,
     })
 end)

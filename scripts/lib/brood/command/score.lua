@@ -1,7 +1,6 @@
 -- brood score IMAGES [--real DATASET] [--path PATH] [--count N]: all metrics of images beside those of as many real test
 -- images, by the report classifier of the data set, and the classifier score by the selection classifier, too. IMAGES is
 -- a folder of PNG files, a run, or a state file of a run.
-local check = require "brood.check"
 local command = require "brood.command"
 local data = require "brood.data"
 local folder = require "brood.command.folder"
@@ -20,11 +19,8 @@ local function say(format, ...)
 end
 
 local function named_data(options)
-    local name = options.real:gsub("-", "_")
-    for _, known in ipairs(NAMES) do
-        if known == name then return command.try(data[name], options.path and { path = options.path } or {}) end
-    end
-    command.misuse("score: there is no data set '%s'%s", options.real, check.hint(name, NAMES))
+    local name = command.data_name(options.real, NAMES)
+    return command.try(data[name], options.path and { path = options.path } or {})
 end
 
 -- --real, or what a run was trained on.

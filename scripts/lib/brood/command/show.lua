@@ -3,10 +3,8 @@ local command = require "brood.command"
 local history = require "brood.show.history"
 local summary = require "brood.show.summary"
 
-local MOST = 1000000 -- slots
-
 return command.main(function(options, directory)
-    local slot = command.whole(options, "member", 0, MOST)
+    local slot = command.member(options)
     local run = command.try(history.read, directory)
     local node = slot and history.last_of(run, slot)
     if slot and not node then command.fail("%s: there is no member %d in it", directory, slot) end
@@ -15,10 +13,5 @@ return command.main(function(options, directory)
         return
     end
     node = node or run.best or command.fail("%s: nothing has been scored in it yet", directory)
-    for _, hyper in ipairs(run.hypers) do
-        if hyper.name == "steps" then
-            command.fail("%s: a hyperparameter is called steps, as are the steps of a schedule", directory)
-        end
-    end
     print(summary.schedule(run, node))
 end)

@@ -15,7 +15,9 @@ end
 
 return command.main(function(options, given)
     local path = options.output or command.misuse "weights: -o FILE is missing, the file to write"
-    local state, run, member = folder.state_of(given, command.whole(options, "member", 0, 4095))
+    local slot = command.member(options)
+    local state, run, member = folder.state_of(given, slot)
+    if slot and not member then command.misuse("--member: %s is a state file, that of one member", given) end
     command.try(model.export, state, "G", path, facts_of(state, run, member))
     print(path)
 end)

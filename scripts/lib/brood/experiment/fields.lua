@@ -99,6 +99,7 @@ function fields.space_of(hyper)
     local space = {}
     for _, name in ipairs(check.names(hyper)) do
         local value = hyper[name]
+        if name == "steps" then script.fail "experiment: hyper.steps: a schedule's steps are called so: give another name" end
         if type(value) == "number" then value = pbt.constant(value) end
         if not pbt.is_hyper(value) then
             script.fail(("experiment: hyper.%s: a number, or a range such as pbt.log_uniform(1e-5, 1e-2), expected, got %s")

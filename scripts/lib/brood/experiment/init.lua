@@ -7,6 +7,7 @@ local init = require "brood.nn.initializer"
 local scoring = require "brood.experiment.scoring"
 local script = require "brood.script"
 local shape = require "brood.experiment.shape"
+local text = require "brood.show.text"
 
 local Experiment = {}
 Experiment.__index = Experiment
@@ -115,6 +116,8 @@ local function member_text(member)
     return member.member == "program" and table.concat(member.command, " ") or "functions of the script"
 end
 
+local BYTES, FLOPS = { "kB", "MB", "GB" }, { "kFLOP", "MFLOP", "GFLOP" }
+
 -- The networks with their shapes and counts, the data, and what a member takes in memory.
 function Experiment:describe()
     if self.members then return ("experiment '%s', members: %s"):format(self.name, member_text(self.members)) end
@@ -125,8 +128,9 @@ function Experiment:describe()
         ("data: %s"):format(self.data and tostring(self.data) or "none"),
         "", "generator", network_text(made.networks.G),
         "", "discriminator", network_text(made.networks.D),
-        "", ("memory: %.1f MB a member, %.1f MB a worker; %.2f GFLOP a step of one update each"):format(
-            stats.state_bytes * 1e-6, stats.workspace_bytes * 1e-6, stats.flops * 1e-9),
+        "", ("memory: %s a member, %s a worker; %s a step of one update each"):format(
+            text.amount(stats.state_bytes * 1e-3, BYTES), text.amount(stats.workspace_bytes * 1e-3, BYTES),
+            text.amount(stats.flops * 1e-3, FLOPS)),
     }, "\n")
 end
 

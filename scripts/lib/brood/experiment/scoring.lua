@@ -43,6 +43,16 @@ function scoring.of(self, seed)
     return self.scorings[seed]
 end
 
+local ENDLESS = 1000000 -- rounds of a run that its steps end
+
+-- Rounds that the run is to have; nil where nobody knows. An entry of a replay ends in a round's end.
+local function planned_rounds(self)
+    local rounds = self.replay and 0 or self.rounds
+    for _, entry in ipairs(self.replay or {}) do rounds = rounds + math.ceil(entry.steps / self.interval) end
+    if self.steps then rounds = math.min(rounds, math.ceil(self.steps / self.interval)) end
+    return rounds < ENDLESS and rounds or nil
+end
+
 local function exact(number) return number and ("%.17g"):format(number) or nil end
 
 -- What the store is told of a run, apart from what pbt/ tells by itself.
@@ -58,11 +68,12 @@ function scoring.facts(self, by)
     fact("d_steps", not self.members and type(self.d_steps) ~= "table" and self.d_steps or nil) -- or a schedule
     fact("data", self.data and tostring(self.data) or nil)
     fact("replay", self.replay and require("brood.plain").encode(self.replay) or nil)
+    fact("rounds", planned_rounds(self), true)
     local set = {}
     for i, override in ipairs(self.overrides or {}) do set[i] = override[1] .. "=" .. override[2] end
     fact("set", #set > 0 and table.concat(set, "\n") or nil, true)
     local told, named = by and by.told or {}, {}
-    fact("select", told[1] and told[1].name or self.members and "score" or "none")
+    fact("select", self.select and told[1] and told[1].name or self.members and "score" or "none") -- else members are only ranked
     fact("select.better", told[1] and told[1].better or "higher")
     for _, name in ipairs(check.names(self.space)) do
         for i, label in ipairs(self.space[name].labels or {}) do fact(("hyper.%s.label.%d"):format(name, i - 1), label) end

@@ -173,6 +173,7 @@ local scorer = require "brood.metric.scorer"
 
 metric.classifier, metric.classifiers = classifier.classifier, classifier.classifiers
 metric.scorer, metric.report, metric.provide_classifiers = scorer.scorer, scorer.report, scorer.provide_classifiers
+metric.check = scorer.check
 metric.suspicious, metric.alarms = scorer.suspicious, require("brood.metric.alarm").alarms
 for name, f in pairs(score.constructors) do metric[name] = f end
 

@@ -45,10 +45,15 @@ end
 -- For those who make several scorers of an experiment: trains all that they need at once.
 function scorer.provide_classifiers(scores, experiment) provide_classifiers(scores, experiment) end
 
--- The score's classifier; false for points. Refuses what cannot be.
+-- The score's classifier; false for points.
 local function classifier_for(one, experiment, known)
-    local points = has_points(experiment.data)
-    local classifier = not points and (one.classifier or known[one.role])
+    return not has_points(experiment.data) and (one.classifier or known[one.role])
+end
+
+-- Refuses a score that cannot be had of the data.
+local function check_score(one, data)
+    local points = has_points(data)
+    local labelled = not points and (one.classifier and one.classifier.labelled or #data:classes() >= 2)
     for _, part in ipairs(one.components) do
         local kind, what = kinds[part.kind], "metric." .. part.kind
         if points and not kind.points then
@@ -56,12 +61,21 @@ local function classifier_for(one, experiment, known)
                 .. " metric.reverse_kl {} are for them"):format(what))
         elseif not points and kind.points == true then
             script.fail(("%s: it is for points, and the data are images"):format(what))
-        elseif not points and kind.labels and not classifier.labelled then
+        elseif not points and kind.labels and not labelled then
             script.fail(("%s: it is not to be had without labels: %s. metric.frechet {}, metric.kernel {} and"
-                .. " metric.coverage {} are"):format(what, experiment.data))
+                .. " metric.coverage {} are"):format(what, data))
         end
     end
-    return classifier
+end
+
+-- Whether scores can be had of the experiment's data, before classifiers are trained for them.
+function scorer.check(scores, experiment)
+    if type(scores) ~= "table" or #scores == 0 then
+        script.fail "metric.scorer: a list of scores expected, such as { metric.classifier_score {} }"
+    elseif not experiment.data then
+        script.fail "metric.scorer: the experiment has no data to compare with"
+    end
+    for _, one in ipairs(scores) do check_score(one, experiment.data) end
 end
 
 -- ---- the table that core.scorer takes -----------------------------------------------------------------------------
@@ -162,11 +176,7 @@ local function ceilings(scores, chosen, data, made, finish)
 end
 
 function scorer.scorer(scores, experiment)
-    if type(scores) ~= "table" or #scores == 0 then
-        script.fail "metric.scorer: a list of scores expected, such as { metric.classifier_score {} }"
-    elseif not experiment.data then
-        script.fail "metric.scorer: the experiment has no data to compare with"
-    end
+    scorer.check(scores, experiment)
     local known, chosen = provide_classifiers(scores, experiment), {}
     for i, one in ipairs(scores) do
         chosen[i] = classifier_for(one, experiment, known)

@@ -2,6 +2,7 @@
 local comparison = require "brood.show.comparison"
 local gnuplot = require "brood.plot.gnuplot"
 local student = require "brood.show.student"
+local text = require "brood.show.text"
 
 local colors, quote, block = gnuplot.colors, gnuplot.quote, gnuplot.block
 
@@ -42,26 +43,38 @@ local function key(self, share)
     return gnuplot.key(entries, share)
 end
 
-local HEAD, FOOT = 0.09, 0.1 -- shares of the picture's height
+local BASE, HEAD = 742, 72            -- pixels above the key, and those above the panels
+local LETTER, SAMPLE, ROW = 8, 90, 22 -- pixels at most of the key's letters, its samples of a line, its rows
 
--- Of the first report score and the selection score, where there are both.
+-- The pixels that the key takes, however long its words.
+local function key_height(self)
+    local widest = 0
+    for _, arm in ipairs(self.arms) do widest = math.max(widest, text.width(arm.title) + #" (1000 runs)") end
+    local columns = math.max(1, gnuplot.width // (widest * LETTER + SAMPLE))
+    return 36 + ROW * math.ceil(#self.arms / columns)
+end
+
+-- Of the first report score and the selection score, where there are both. The height of the picture as well.
 function compare.script(self)
+    local below = key_height(self)
+    local height = BASE + below
+    local head, foot = HEAD / height, below / height -- shares of it
     local shown = { self.measures[1] }
     if #self.measures > 1 then shown[2] = self.measures[#self.measures] end
-    local share = (1 - HEAD - FOOT) / #shown
+    local share = (1 - head - foot) / #shown
     local words = {
         ("set multiplot title %s font 'Sans,13'\n"):format(quote("scores at equal steps\n"
-            .. "of the member with the best selection score so far: mean over seeds, ± one standard deviation")),
+            .. "of the member with the best score so far: mean over seeds, ± one standard deviation")),
         gnuplot.steps(self.last), "set lmargin 11\nset rmargin 4\nunset key\n", ("set size 1,%.4f\n"):format(share),
     }
     for i, measure in ipairs(shown) do
-        words[#words + 1] = ("set origin 0,%.4f\nset ylabel %s\n%s"):format(1 - HEAD - i * share,
-            quote(("%s\n%s is better"):format(measure.name, measure.lower and "lower" or "higher")),
+        words[#words + 1] = ("set origin 0,%.4f\nset ylabel %s\n%s"):format(1 - head - i * share,
+            quote(measure.better and ("%s\n%s is better"):format(measure.name, measure.better) or measure.name),
             i == #shown and "set xlabel 'steps of each member'\n" or "")
         words[#words + 1] = panel(self, measure, i)
     end
-    words[#words + 1] = key(self, FOOT) .. "unset multiplot\n"
-    return table.concat(words)
+    words[#words + 1] = key(self, foot) .. "unset multiplot\n"
+    return table.concat(words), height
 end
 
 -- Draws into a file. True, or nil and why not.
@@ -69,7 +82,8 @@ function compare.draw(self, path)
     if not gnuplot.available() then return nil, require("brood.plot").missing end
     local folder, name = path:match "^(.*)/([^/]*)$"
     folder = folder == "" and "/" or folder or "."
-    local fine, job = pcall(gnuplot.start, folder, { { file = name or path, script = compare.script(self) } })
+    local script, height = compare.script(self)
+    local fine, job = pcall(gnuplot.start, folder, { { file = name or path, script = script, height = height } })
     if not fine then return nil, job end
     return job:finish()
 end

@@ -80,7 +80,7 @@ function lineage.script(run)
         gnuplot.steps(run.times[run.rounds]), "set xlabel 'steps'\nset ylabel 'member'\n",
         ("set yrange [%d.6:-0.6]\nset ytics %s offset -0.8,0\n"):format(last, last <= 24 and "1" or "autofreq"),
         PALETTE, run.lower and " negative\n" or "\n", color_range(run),
-        ("set cblabel %s\nset lmargin 9\n"):format(quote(run.score == "none" and "steps of training" or run.score)),
+        ("set cblabel %s\nset lmargin 9\n"):format(quote(run.ranked == "age" and "steps of training" or run.score)),
         "plot ", table.concat(terms, ", \\\n  "), "\n",
     }
 end

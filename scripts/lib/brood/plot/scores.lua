@@ -104,7 +104,7 @@ local function key_of(run, lines, flags, any_failed)
     if run.ceiling or run.reports[1] and run.reports[1].ceiling then
         entries[#entries + 1] = { CEILING, "real images ± 3 deviations" }
     end
-    if run.best then entries[#entries + 1] = { BEST, "best ever" } end
+    if run.best then entries[#entries + 1] = { BEST, run.ranked == "age" and "trained longest" or "best ever" } end
     if #flags > 0 then entries[#entries + 1] = { FLAG, "suspicious: above real images" } end
     if any_failed then entries[#entries + 1] = { FAILED, "failed members" } end
     return entries
@@ -137,22 +137,25 @@ end
 
 -- ---- both panels ---------------------------------------------------------------------------------------------------
 
-local function label_of(name, lower) return ("%s\n%s is better"):format(name, lower and "lower" or "higher") end
+-- `better`: "higher" or "lower", nil where nobody said so.
+local function label_of(name, better) return better and ("%s\n%s is better"):format(name, better) or name end
 
 local function main_panel(run)
     return {
         name = "main", lower = run.lower, score_of = function(node) return node.score end,
-        label = run.score == "none" and "steps of training" or label_of(run.score, run.lower),
+        label = run.ranked == "age" and "steps of training"
+            or label_of((run.ranked == "report" and "report: " or "") .. run.score, run.lower and "lower" or "higher"),
         ceiling = run.ceiling, ceiling_deviation = run.ceiling_deviation,
     }
 end
 
 local function report_panel(run)
-    local report = run.reports[1]
+    local index = run.ranked == "report" and 2 or 1 -- the first is above
+    local report = run.reports[index]
     return report and {
-        name = "report", small = true, lower = report.lower,
-        score_of = function(node) return not node.failed and node.reports[1] or nil end,
-        label = label_of("report: " .. report.name, report.lower),
+        name = "report", small = true, lower = report.better == "lower",
+        score_of = function(node) return not node.failed and node.reports[index] or nil end,
+        label = label_of("report: " .. report.name, report.better),
         ceiling = report.ceiling, ceiling_deviation = report.ceiling_deviation or 0,
     }
 end
@@ -171,7 +174,7 @@ function scores.title(run, what)
     local words = ("%s: %s\n%s%s, seed %s"):format(run.name, what, who,
         run.mode == "asynchronous" and ", asynchronous" or "", run.seed)
     local best = run.best
-    if not best or run.score == "none" then return words end
+    if not best or run.ranked == "age" then return words end
     return ("%s. Best ever: %s by member %d at step %s%s"):format(words, text.noisy(best.score, best.deviation),
         best.slot, text.count(best.ends), best.flagged and ", suspiciously good" or "")
 end

@@ -2,24 +2,32 @@
 --
 --     local comparison = comparison.of(runs)
 --     arms       { { title =, short =, runs = { ... } }, ... } in the order in which the first of each was given
---     measures   { { name =, lower =, of = function(node) }, ... }: the scores that all runs have
+--     measures   { { name =, better =, of = function(node) }, ... }: the scores that all runs have; better is "higher"
+--                or "lower", nil where nobody said so
 --     last       the steps up to which all have come
 --     warnings   texts
 --
--- What counts at a step is the member with the best selection score so far: what a person would have kept.
+-- What counts at a step is the member with the best selection score so far: what a person would have kept. Where
+-- nothing was selected by, it is that with the best report score.
 local history = require "brood.show.history"
+local text = require "brood.show.text"
 
 local comparison = {}
 
--- Facts that do not make another arm: the seed, how far it went, and what follows from the classifiers' training.
-local SAME = { "^seed$", "^rounds$", "ceiling", "%.better$", "^classifier%." }
+-- Facts that do not make another arm: the seed, what is looked at, and what follows from the classifiers' training.
+local SAME = { "^seed$", "^report_best$", "ceiling", "%.better$", "^classifier%." }
 
-local LONG = 30 -- characters of a label, beyond which letters stand for them
+-- Fields of a script by which members do not train otherwise.
+local UNTRAINED = { "seed", "report_best", "keep_best", "keep_every" }
+
+local LONG = 30  -- characters of a label, beyond which letters stand for them
+local MOST = 60  -- of a label
+local WORD = 30  -- of what it says of one fact
 
 -- ---- arms ----------------------------------------------------------------------------------------------------------
 
 local function tells_apart(run, name)
-    if run.aside[name] then return false end
+    if run.aside[name] then return name == "from" end
     for _, pattern in ipairs(SAME) do
         if name:find(pattern) then return false end
     end
@@ -43,7 +51,8 @@ local function names_of(runs)
     return sorted_keys(names)
 end
 
--- The script that was run, without the seed in it; and what the command line changed, but for what is a fact itself.
+-- The script that was run, without the likes of the seed in it; and what the command line changed, but for what is a
+-- fact itself.
 local function script_of(run)
     local file = io.open(run.directory .. "/script.lua", "rb")
     local script = file and file:read "a" or ""
@@ -51,9 +60,11 @@ local function script_of(run)
     local changed = {}
     for name, value in (run.facts.set or ""):gmatch "([%w_.]+)=([^\n]*)" do
         local known = run.facts[name] or name == "steps" or name == "rounds"
+        for _, field in ipairs(UNTRAINED) do known = known or name == field end
         if not known then changed[#changed + 1] = name .. "=" .. value end
     end
-    return (script:gsub("seed%s*=%s*%d+", "")), table.concat(changed, ", ")
+    for _, field in ipairs(UNTRAINED) do script = script:gsub("%f[%w_]" .. field .. "%s*=%s*%d+%s*,?%s*", "") end
+    return script, table.concat(changed, ", ")
 end
 
 local function signature(run, names)
@@ -76,17 +87,26 @@ local function add_rule(traits, name, rule)
     end
 end
 
--- What a label may say of a run: its facts, rules in their parts. Without exploit there are no rules.
+-- What follows from being a replay.
+local OF_A_REPLAY = {
+    control = true, population = true, exploit = true, explore = true, interval = true, replay = true,
+}
+
+-- What a label may say of a run: its facts, rules in their parts. Without exploit there are no rules. Of replays it
+-- says what was replayed, in the place of all that follows from that.
 local function traits_of(run, names)
-    local traits = {}
+    local traits = { from = "scratch" }
     for _, name in ipairs(names) do
         local rule = name == "exploit" or name == "explore"
-        if not rule then
-            traits[name] = run.facts[name]
+        if run.facts.replay and OF_A_REPLAY[name] then
+            traits.control = (run.facts.replays or ""):find "^the last values" and "constant" or "schedule"
+        elseif not rule then
+            traits[name] = run.facts[name] or traits[name]
         elseif run.control ~= "random-search" then
             add_rule(traits, name, run.facts[name] or "")
         end
     end
+    if run.population == 1 and traits.control == "off" then traits.control = "one member" end
     return traits
 end
 
@@ -95,8 +115,8 @@ local PLAIN = { control = true, name = true, mode = true, exploit = true, explor
 
 local function word_for(name, value)
     if name == "control" and value == "off" then return "PBT" end
-    if PLAIN[name] then return value end
-    return ("%s %s"):format(name:match "[^.]*$", value)
+    if name == "exploit" and value == "none" then return "no exploit" end
+    return text.cut(PLAIN[name] and value or ("%s %s"):format(name:match "[^.]*$", value), WORD)
 end
 
 -- Arms that no fact tells apart differ in their scripts, or in what was changed on the command line.
@@ -106,7 +126,10 @@ local function label_scripts(arms)
     for _, arm in ipairs(arms) do
         local _, changed = script_of(arm.runs[1])
         if changed == "" then changed = "as " .. arm.runs[1].directory end
-        if count[arm.label] > 1 then arm.label = arm.label .. ", " .. changed end
+        changed = text.cut(changed, MOST // 2)
+        if count[arm.label] > 1 then
+            arm.label = ("%s, %s"):format(text.cut(arm.label, MOST - 2 - text.width(changed)), changed)
+        end
     end
 end
 
@@ -120,27 +143,53 @@ local function differs(arms, name)
     return false
 end
 
+-- What tells most comes first; the end may be cut.
+local function names_in_order(traits)
+    local names = {}
+    for _, name in ipairs { "control", "from" } do names[#names + 1] = traits[name] and name or nil end
+    for _, name in ipairs(sorted_keys(traits)) do
+        if name ~= "control" and name ~= "from" then names[#names + 1] = name end
+    end
+    return names
+end
+
 local function label_arms(arms, names)
     for _, arm in ipairs(arms) do arm.traits = traits_of(arm.runs[1], names) end
     for _, arm in ipairs(arms) do
         local words = {}
-        for _, name in ipairs(sorted_keys(arm.traits)) do
+        for _, name in ipairs(names_in_order(arm.traits)) do
             if differs(arms, name) then words[#words + 1] = word_for(name, arm.traits[name]) end
         end
-        arm.label = #words > 0 and table.concat(words, ", ") or arm.runs[1].name
+        arm.label = text.cut(#words > 0 and table.concat(words, ", ") or arm.runs[1].name, MOST)
     end
 end
 
 -- Long labels are told once, and then a letter stands for each.
 local function shorten(arms)
     local long = false
-    for _, arm in ipairs(arms) do long = long or #arm.label > LONG end
+    for _, arm in ipairs(arms) do long = long or text.width(arm.label) > LONG end
     for i, arm in ipairs(arms) do
         arm.short = long and #arms <= 26 and string.char(64 + i) or arm.label
         arm.title = arm.short == arm.label and arm.label or ("%s: %s"):format(arm.short, arm.label)
     end
 end
 
+local function add_run(arm, run, warnings)
+    local twin = arm.seeds[run.seed]
+    local longer = twin and run.times[run.rounds] > twin.times[twin.rounds]
+    if twin then
+        local left_out, kept = longer and twin or run, longer and run or twin
+        warnings[#warnings + 1] = ("%s is left out: it is the same run as %s"):format(left_out.directory, kept.directory)
+    end
+    if twin and not longer then return end
+    arm.seeds[run.seed] = run
+    for i, other in ipairs(arm.runs) do
+        if other == twin then arm.runs[i] = run end
+    end
+    if not twin then arm.runs[#arm.runs + 1] = run end
+end
+
+-- Of two runs that are the same the longer one is kept.
 local function make_arms(runs, warnings)
     local names, arms, by_signature = names_of(runs), {}, {}
     for _, run in ipairs(runs) do
@@ -150,12 +199,7 @@ local function make_arms(runs, warnings)
             arm = { runs = {}, seeds = {} }
             by_signature[key], arms[#arms + 1] = arm, arm
         end
-        if arm.seeds[run.seed] then
-            warnings[#warnings + 1] = ("%s is left out: it is the same run as %s"):format(run.directory,
-                arm.seeds[run.seed].directory)
-        else
-            arm.seeds[run.seed], arm.runs[#arm.runs + 1] = run, run
-        end
+        add_run(arm, run, warnings)
     end
     label_arms(arms, names)
     label_scripts(arms)
@@ -182,23 +226,24 @@ end
 local function find_measures(runs)
     local measures, first = {}, runs[1]
     local function same_selection(run)
-        return run.score ~= "none" and run.score == first.score and run.lower == first.lower
+        return run.ranked == "selection" and run.score == first.score and run.lower == first.lower
     end
     for i, report in ipairs(first.reports) do
         local function has(run)
             local index = report_index(run, report.name)
-            return index and run.reports[index].lower == report.lower
+            return index and run.reports[index].better == report.better
         end
         if report_index(first, report.name) == i and all_have(runs, has) then
             measures[#measures + 1] = {
-                name = "report: " .. report.name, lower = report.lower, report = true,
+                name = "report: " .. report.name, better = report.better,
                 of = function(run, node) return node.reports[report_index(run, report.name)] end,
             }
         end
     end
     if all_have(runs, same_selection) then
         measures[#measures + 1] = {
-            name = "selection: " .. first.score, lower = first.lower, of = function(_, node) return node.score end,
+            name = "selection: " .. first.score, better = first.lower and "lower" or "higher",
+            of = function(_, node) return node.score end,
         }
     end
     return measures
@@ -255,7 +300,7 @@ function comparison.values(arm, measure, steps)
     return values
 end
 
--- { { seed =, a =, b = }, ... } of the seeds that two arms share, in the order of the first.
+-- { { seed =, a =, b = }, ... } of the seeds that two arms share.
 function comparison.pairs(first, second, measure, steps)
     local list = {}
     for _, run in ipairs(first.runs) do
@@ -265,6 +310,7 @@ function comparison.pairs(first, second, measure, steps)
         local b = there and there.node and measure.of(other, there.node)
         if a and b then list[#list + 1] = { seed = run.seed, a = a, b = b } end
     end
+    table.sort(list, function(one, other) return (tonumber(one.seed) or 0) < (tonumber(other.seed) or 0) end)
     return list
 end
 
@@ -282,9 +328,11 @@ end
 function comparison.of(runs)
     local self = { warnings = {}, last = math.huge }
     self.arms = make_arms(runs, self.warnings)
-    self.measures = find_measures(runs)
-    check_classifiers(runs, self.warnings)
-    for _, run in ipairs(runs) do
+    local kept = {}
+    for _, arm in ipairs(self.arms) do table.move(arm.runs, 1, #arm.runs, #kept + 1, kept) end
+    self.measures = find_measures(kept)
+    check_classifiers(kept, self.warnings)
+    for _, run in ipairs(kept) do
         run.curve = curve_of(run)
         self.last = math.min(self.last, run.times[run.rounds])
     end

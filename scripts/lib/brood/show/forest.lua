@@ -87,7 +87,8 @@ local function remarks_of(run, branch, following)
     local words = {}
     for _, node in ipairs(branch.nodes) do
         if node == run.best then
-            words[1] = ("best ever, %s, in round %d"):format(text.number(node.score), node.round)
+            local what = run.ranked == "age" and "trained longest" or "best ever"
+            words[1] = ("%s, %s, in round %d"):format(what, text.number(node.score), node.round)
         end
     end
     words[#words + 1] = fate_of(run, branch, following)
@@ -147,7 +148,7 @@ function forest.lines(run, all)
     local founders, size, following = founders_of(run), 0, followers(run)
     for _, founder in ipairs(founders) do size = size + founder.size end
     local brief = not all and size > MANY
-    local rows = { { "", "member", "rounds", run.score == "none" and "steps" or run.score, "" } }
+    local rows = { { "", "member", "rounds", run.score, "" } }
     local shown, dead, last = sift(founders, brief)
     for _, founder in ipairs(shown) do
         rows[#rows + 1] = {
@@ -173,7 +174,7 @@ end
 
 -- The lineage of a node: a row for each stretch in which it neither was copied nor changed.
 function forest.lineage_lines(run, node)
-    local rows = { { "rounds", "member", "steps", run.score == "none" and "steps" or run.score } }
+    local rows = { { "rounds", "member", "steps", run.score } }
     for _, hyper in ipairs(run.hypers) do table.insert(rows[1], hyper.name) end
     local stretches = {}
     for _, ancestor in ipairs(history.lineage(node)) do

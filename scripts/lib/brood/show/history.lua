@@ -4,11 +4,14 @@
 --
 --     facts, name, control, mode, population, seed, batch    what it was begun with
 --     aside                          { NAME = true } for facts that script and seed do not determine
---     score, lower, ceiling, ceiling_deviation   the selection score: its name ("none": nothing was selected by),
---                                    whether lower is better, and what real images have
---     reports                        { { name =, lower =, ceiling =, ceiling_deviation = }, ... }: report scores
+--     ranked                         what the best is best by: "selection" (a selection score), "report" (nothing was
+--                                    selected by: the first report score), or "age" (there are no scores: the steps)
+--     score, lower, ceiling, ceiling_deviation   of that: its name, whether lower is better, what real images have
+--     reports                        { { name =, better =, ceiling =, ceiling_deviation = }, ... }: report scores;
+--                                    better is "higher" or "lower", nil where nobody said so
 --     hypers                         { { name =, kind =, low =, high =, labels = }, ... } in order of name
---     rounds, times                  rounds done; steps that a member has had by the end of a round, times[0] = 0
+--     rounds, planned                rounds done; rounds that it is to have, nil where it has come to its end
+--     times                          steps that a member has had by the end of a round, times[0] = 0
 --     nodes                          all members at all rounds' ends, in order of round, then slot
 --     tips                           those that the population now comes from, in order of slot
 --     best                           the node with the best score ever; nil while there is none
@@ -69,7 +72,7 @@ local function read_reports(facts)
     while facts["report." .. #reports + 1] do
         local prefix = "report." .. #reports + 1
         reports[#reports + 1] = {
-            name = facts[prefix], lower = facts[prefix .. ".better"] == "lower",
+            name = facts[prefix], better = facts[prefix .. ".better"],
             ceiling = number_of(facts, prefix .. ".ceiling"),
             ceiling_deviation = number_of(facts, prefix .. ".ceiling.deviation"),
         }
@@ -106,11 +109,13 @@ local function read_facts(self)
     self.name, self.control, self.mode = facts.name or "run", facts.control or "off", facts.mode or "synchronous"
     self.seed, self.population = facts.seed or "?", number_of(facts, "population") or 0
     self.batch = number_of(facts, "batch")
-    self.score, self.lower = facts.select or "score", facts["select.better"] == "lower"
+    self.reports, self.lower = read_reports(facts), facts["select.better"] == "lower"
+    self.ranked = facts.select ~= "none" and "selection" or #self.reports > 0 and "report" or "age"
+    self.score = facts.select or "score"
+    if self.ranked ~= "selection" then self.score = self.ranked == "report" and self.reports[1].name or "steps" end
     self.sign = self.lower and -1 or 1
     local ceiling = number_of(facts, "ceiling")
     self.ceiling, self.ceiling_deviation = ceiling and self.sign * ceiling, number_of(facts, "ceiling.deviation") or 0
-    self.reports = read_reports(facts)
 end
 
 -- ---- members -------------------------------------------------------------------------------------------------------
@@ -119,17 +124,22 @@ local function read_times(self)
     local intervals, interval = {}, number_of(self.facts, "interval") or 1
     self.times = { [0] = 0 }
     self.rounds = 0 -- that any member has done
-    for _, row in ipairs(rows_of(self, "round")) do intervals[row.round] = row.interval end
+    local stopped = {}
+    for _, row in ipairs(rows_of(self, "round")) do
+        intervals[row.round], stopped[row.round] = row.interval, row.stopped == 1
+    end
     for _, row in ipairs(rows_of(self, "scored")) do self.rounds = math.max(self.rounds, row.round) end
     if self.rounds > #rows_of(self, "scored") then damaged(self, "rounds are missing from it") end
     for round = 1, self.rounds do
         interval = intervals[round - 1] or interval
         self.times[round] = self.times[round - 1] + interval
     end
+    local planned = number_of(self.facts, "rounds")
+    if planned and planned > self.rounds and not stopped[self.rounds] then self.planned = planned end
 end
 
 local function flagged(self, rank, deviation)
-    if not rank or not self.ceiling or self.score == "none" then return false end
+    if not rank or not self.ceiling then return false end
     return rank - self.sign * self.ceiling > 3 * math.sqrt((deviation or 0) ^ 2 + self.ceiling_deviation ^ 2)
 end
 
@@ -137,7 +147,7 @@ local function new_node(self, row)
     local rank = row.failed ~= 1 and row.score or nil
     return {
         round = row.round, slot = row.slot, age = row.age, state = row.state, failed = row.failed == 1,
-        rank = rank, score = rank and self.sign * rank, deviation = row.deviation,
+        rank = rank, score = rank and (self.ranked == "age" and row.age or self.sign * rank), deviation = row.deviation,
         flagged = flagged(self, rank, row.deviation), reports = {}, values = {}, children = {},
         steps = row.steps, training = 0, scoring = 0, saving = 0,
         begins = self.times[row.round - 1], ends = self.times[row.round],
@@ -247,6 +257,25 @@ function history.lineage(node)
     end
     for i = 1, #line // 2 do line[i], line[#line + 1 - i] = line[#line + 1 - i], line[i] end
     return line
+end
+
+-- What a lineage was trained with, as the experiment's field `replay` has it: { { steps =, NAME = number, ... }, ... }.
+-- Equal values that follow each other are one entry.
+function history.schedule(lineage)
+    local entries = {}
+    for _, ancestor in ipairs(lineage) do
+        local last = entries[#entries]
+        local same = last ~= nil
+        for name, value in pairs(ancestor.values) do same = same and last[name] == value end
+        if same then
+            last.steps = last.steps + ancestor.steps
+        else
+            local entry = { steps = ancestor.steps }
+            for name, value in pairs(ancestor.values) do entry[name] = value end
+            entries[#entries + 1] = entry
+        end
+    end
+    return entries
 end
 
 -- The last node of a slot; nil where there never was such a member.

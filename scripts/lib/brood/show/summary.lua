@@ -17,15 +17,23 @@ end
 -- ---- what was run --------------------------------------------------------------------------------------------------
 
 local function add_what(lines, run)
+    local replays = run.facts.replays or run.facts.replay and "a schedule of the script"
     local way = ("%s, %d members"):format(CONTROLS[run.control] or run.control, run.population)
     if run.population == 1 then way = "one member" end
-    add(lines, "%s: %s%s, seed %s", run.name, way, run.mode == "asynchronous" and ", asynchronous" or "", run.seed)
-    local planned = tonumber(run.facts.rounds)
-    add(lines, "%s%s, %s of each member", plural(run.rounds, "round", "rounds"),
-        planned and planned ~= run.rounds and (" of %d"):format(planned) or "",
-        plural(run.times[run.rounds], "step", "steps"))
-    if run.score ~= "none" then
-        add(lines, "selected by %s, %s is better", run.score, run.lower and "lower" or "higher")
+    add(lines, "%s: %s%s%s, seed %s", run.name, replays and ("a replay of %s, "):format(replays) or "", way,
+        run.mode == "asynchronous" and ", asynchronous" or "", run.seed)
+    local steps, better = plural(run.times[run.rounds], "step", "steps"), run.lower and "lower" or "higher"
+    if run.planned then
+        add(lines, "%s of %s rounds, %s of each member: not at its end yet", text.count(run.rounds),
+            text.count(run.planned), steps)
+    else
+        add(lines, "%s, %s of each member", plural(run.rounds, "round", "rounds"), steps)
+    end
+    if run.ranked == "selection" then
+        add(lines, "selected by %s, %s is better", run.score, better)
+    else
+        add(lines, "nothing was selected by%s", run.ranked == "report"
+            and ("; the best is that with the best report score, %s, %s is better"):format(run.score, better) or "")
     end
 end
 
@@ -51,16 +59,16 @@ local function add_scores(lines, run, columns)
         words[#words + 1] = ceiling and text.noisy(ceiling, deviation) or "-"
         rows[#rows + 1] = words
     end
-    if run.score == "none" and #run.reports == 0 then return end
-    if run.score ~= "none" then
-        row(run.score, function(node) return node and text.noisy(node.score, node.deviation) or "-" end, run.ceiling,
-            run.ceiling_deviation)
-    end
-    for i, report in ipairs(run.reports) do
-        local name = ("report: %s%s"):format(report.name, report.lower and ", lower is better" or "")
+    local function score_cell(node) return node and text.noisy(node.score, node.deviation) or "-" end
+    local by_report = run.ranked == "report" -- the first, which is not said again
+    row((by_report and "report: " or "") .. run.score, score_cell, run.ceiling, run.ceiling_deviation)
+    for i = by_report and 2 or 1, #run.reports do
+        local report = run.reports[i]
+        local name = ("report: %s%s"):format(report.name, report.better == "lower" and ", lower is better" or "")
         local function cell(node) return text.number(node and node.reports[i]) end
         row(name, cell, report.ceiling, report.ceiling_deviation)
     end
+    lines[#lines + 1] = ""
     for _, line in ipairs(text.table(rows, { true })) do lines[#lines + 1] = line end
 end
 
@@ -180,15 +188,16 @@ end
 -- ---- pictures ------------------------------------------------------------------------------------------------------
 
 local PICTURES = {
-    "reals.png", "samples", "scores.png", "schedules.png", "lineage.png", "interpolation.png", "classes.png",
-    "neighbours.png",
+    "best.png", "reals.png", "samples", "scores.png", "schedules.png", "lineage.png", "interpolation.png",
+    "classes.png", "neighbours.png",
 }
 
 local function add_pictures(lines, run)
     local names = {}
     for _, name in ipairs(PICTURES) do
         local kind = files.kind(run.directory .. "/" .. name)
-        if kind then names[#names + 1] = kind == "folder" and name .. "/" or name end
+        local empty = kind == "folder" and #files.list(run.directory .. "/" .. name) == 0
+        if kind and not empty then names[#names + 1] = kind == "folder" and name .. "/" or name end
     end
     if #names > 0 then add(lines, "pictures in %s: %s", run.directory, table.concat(names, ", ")) end
 end
@@ -203,14 +212,13 @@ function summary.lines(run, chosen)
         add(lines, "no round has been done yet")
         return lines
     end
-    add(lines, "")
     local columns = { { name = "first round", node = first_of(run) }, { name = "best ever", node = run.best } }
     columns[3] = { name = "best at the end", node = history.ranking(run)[1] }
     if chosen then columns[4] = { name = ("member %d"):format(chosen.slot), node = chosen } end
-    add_scores(lines, run, columns)
+    if run.ranked ~= "age" then add_scores(lines, run, columns) end
     add(lines, "")
     local which = chosen and (" --member %d"):format(chosen.slot) or ""
-    local what = run.score == "none" and "trained longest" or "best ever"
+    local what = run.ranked == "age" and "trained longest" or "best ever"
     if node then add_member(lines, run, node, chosen and "chosen" or what, which) end
     add_done(lines, run)
     add(lines, "")
@@ -236,36 +244,27 @@ local function key_text(name)
     return plain and name or ("[%q]"):format(name)
 end
 
--- Hyperparameters as fields of a Lua table.
-local function fields_of(run, node)
-    local words = {}
-    for i, hyper in ipairs(run.hypers) do
-        local value = node.values[hyper.name]
+-- An entry of a schedule as a Lua table.
+local function entry_text(run, entry)
+    local words = { ("steps = %d"):format(entry.steps) }
+    for _, hyper in ipairs(run.hypers) do
+        local value = entry[hyper.name]
         local label = history.label(hyper, value)
-        words[i] = ("%s = %s"):format(key_text(hyper.name), label and ("%q"):format(label) or exact(value) or "0/0")
+        words[#words + 1] = ("%s = %s"):format(key_text(hyper.name),
+            label and ("%q"):format(label) or exact(value) or "0/0")
     end
-    return table.concat(words, ", ")
+    return ("{ %s }"):format(table.concat(words, ", "))
 end
 
 -- What the node and its ancestors were trained with, as a Lua chunk: { { steps =, NAME = number, ... }, ... }.
 function summary.schedule(run, node)
-    local stretches = {}
-    for _, ancestor in ipairs(history.lineage(node)) do
-        local fields, last = fields_of(run, ancestor), stretches[#stretches]
-        if last and last.fields == fields then
-            last.steps = last.steps + ancestor.steps
-        else
-            stretches[#stretches + 1] = { fields = fields, steps = ancestor.steps }
-        end
-    end
+    local score = ", " .. run.score .. " " .. text.noisy(node.score, node.deviation)
     local lines = {
-        ("-- %s, seed %s: member %d in round %d, %s %s"):format(run.name, run.seed, node.slot, node.round, run.score,
-            text.noisy(node.score, node.deviation)),
+        ("-- %s, seed %s: member %d in round %d%s"):format(run.name, run.seed, node.slot, node.round,
+            run.ranked ~= "age" and score or ""),
         "return {",
     }
-    for _, stretch in ipairs(stretches) do
-        add(lines, "    { steps = %d%s },", stretch.steps, stretch.fields ~= "" and ", " .. stretch.fields or "")
-    end
+    for _, entry in ipairs(history.schedule(history.lineage(node))) do add(lines, "    %s,", entry_text(run, entry)) end
     lines[#lines + 1] = "}"
     return table.concat(lines, "\n")
 end

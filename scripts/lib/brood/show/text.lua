@@ -13,16 +13,31 @@ function text.number(value)
     return ((size < 10 and "%.3f" or size < 1000 and "%.2f" or "%.0f"):format(value))
 end
 
+-- So many of a unit, in the greatest of `units`, each a thousand times the one before, of which it is one or more:
+-- "4.2 kB".
+function text.amount(value, units)
+    local unit = 1
+    while unit < #units and value >= 1000 do value, unit = value / 1000, unit + 1 end
+    return ("%.1f %s"):format(value, units[unit])
+end
+
 -- Three digits, without zeros at the end: 0.8, 2.5e-4, 12.
 function text.brief(value)
     if value == nil or value ~= value then return "-" end
     return (("%.3g"):format(value):gsub("e([+-])0*(%d)", "e%1%2"):gsub("e%+", "e"))
 end
 
+-- A value near zero, of which no more is shown than its noise leaves: zero, if need be.
+local function near_zero(value, deviation)
+    local place = 10.0 ^ (math.floor(math.log(deviation, 10)) - 1)
+    return place * math.floor(value / place + 0.5) + 0.0 -- which makes -0.0 zero
+end
+
 -- "4.512 ± 0.031", both to the same place; the noise is left out where it is not known.
 function text.noisy(value, deviation)
     local words = text.number(value)
     if value == nil or not deviation or deviation ~= deviation or deviation == 0 then return words end
+    if words:find "e%-" then words = text.number(near_zero(value, deviation)) end
     local noise = ("%%.%df"):format(#(words:match "^-?%d+%.(%d+)$" or "")):format(deviation)
     if words:find "e" or tonumber(noise) == 0 then noise = text.brief(deviation) end
     return words .. " ± " .. noise
