@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import tempfile
+import termios
 import time
 import unittest
 
@@ -95,6 +96,10 @@ class Person:
             os.execv(BROOD, [BROOD, "repl"])
 
     def type(self, keys):
+        """Keys that are meant for the prompt wait for it: until it has taken the terminal over, that echoes by itself."""
+        end = time.monotonic() + 10
+        while keys != "\x03" and time.monotonic() < end and termios.tcgetattr(self.screen)[3] & termios.ECHO:
+            time.sleep(0.01)
         os.write(self.screen, keys.encode())
 
     def read(self):
@@ -121,13 +126,19 @@ class Person:
         self.type(line + "\n")
         self.wait_for(line + "\n")
         self.text = "\n" + self.text
-        return self.wait_for(prompt).strip("\n")
+        # a terminal that is not raw yet echoes the line by itself, too
+        return self.wait_for(prompt).strip("\n").removeprefix(line + "\n")
 
     def leave(self):
         self.type("\x04")
         while self.read() and select.select([self.screen], [], [], 0.5)[0]:
             pass
-        status = os.waitpid(self.pid, 0)[1]
+        end, left = time.monotonic() + 30, 0
+        while not left and time.monotonic() < end:
+            left, status = os.waitpid(self.pid, os.WNOHANG)
+            time.sleep(0.01)
+        if not left:
+            raise AssertionError(f"it did not leave: {self.text!r}")
         os.close(self.screen)
         return os.waitstatus_to_exitcode(status)
 
