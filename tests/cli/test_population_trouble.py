@@ -76,11 +76,7 @@ class Scripts(PopulationCase):
 
     def throws(self, more, *words, **fields):
         done = self.run_ring("run", code=FAILED, more=more, **fields)
-<<<<<<< HEAD
-        for word in (*words, "stack traceback", "mend the script and begin a new run from there: brood run SCRIPT --from run"):
-=======
         for word in (*words, "stack traceback", "all rounds that were finished are kept", "brood run SCRIPT --from run"):
->>>>>>> tests
             self.assertIn(word, done.stderr)
         shutil.rmtree(self.path("run"))
 
