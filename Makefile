@@ -45,7 +45,7 @@ endif
 
 # ---- sources -------------------------------------------------------------------------------------------------
 # Files named *_simd.c hold the numeric loops: compiled once for each instruction set, chosen at run time.
-folders := base gan gan/graph gan/kernels gan/program gan/data metrics pbt
+folders := base gan gan/graph gan/kernels gan/program gan/data metrics pbt pbt/store
 sources := $(sort $(wildcard $(addsuffix /*.c,$(folders))))
 simd    := $(filter %_simd.c,$(sources))
 plain   := $(filter-out %_simd.c,$(sources))
@@ -106,7 +106,7 @@ $(obj)/embedded.o: $(obj)/embedded.c $(obj)/flags
 test_sources := $(sort $(wildcard tests/*/test_*.c))
 test_support := $(patsubst %.c,$(obj)/%.o,$(sort $(wildcard tests/support/*.c)))
 tests        := $(test_sources:tests/%.c=$(out)/tests/%)
-lua_tests    := $(sort $(wildcard tests/lua/test_*.lua))
+lua_tests    := $(sort $(wildcard tests/lua/test_*.lua tests/lua/*/test_*.lua))
 cli_tests    := $(sort $(wildcard tests/cli/test_* tests/fuzz/test_*.py))
 # The tests count allocations and make them fail.
 WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=free

@@ -7,7 +7,7 @@
 
 #include "base/memory.h"
 #include "pbt/population.h"
-#include "pbt/store.h"
+#include "pbt/store/store.h"
 
 /* ---- what members publish ------------------------------------------------------------------------------ */
 
@@ -91,7 +91,7 @@ static Status put_down(PbtRun *run, const Slot *slot, Error *error) {
     if (!status) status = store_put_scored(run->store, run, slot, error);
     if (!status) status = store_put_standing(run->store, run, slot, error);
     if (!status) status = store_put_turn(run->store, run->turns + 1, slot->now.slot, slot->now.round, error);
-    if (!status) status = run_conclude(run, slot->now.round, run->round, error);
+    if (!status) status = run_conclude(run, slot->now.round, run->round - 1, error);
     if (status) store_abandon(run->store);
     return status;
 }
@@ -120,7 +120,7 @@ static Status ready(PbtRun *run, Slot *slot, Error *error) {
 /* ---- by the caller alone ------------------------------------------------------------------------------- */
 
 static Status train(PbtRun *run, void *worker, Slot *slot, Error *error) {
-    Status status = slot_train(run, worker, slot, run->settings.interval, error);
+    Status status = slot_train(run, worker, slot, 1, error);
     if (!status) status = slot_score(run, worker, slot, error);
     return status ? status : slot_report(run, worker, slot, error);
 }

@@ -44,7 +44,7 @@ Status pbt_exploit_check(const PbtExploit *exploit, Error *error);
 
 typedef struct {
     double score, deviation; /* what exploit compares (greater is better), and its noise; 0 if unknown */
-    double reports[PBT_REPORTS];
+    double reports[PBT_REPORTS], report_deviations[PBT_REPORTS]; /* NaN: not known */
 } PbtScore;
 
 /* A member as others see it. */
@@ -100,6 +100,9 @@ typedef struct {
     size_t report_count;
     const char *const *signals; /* names of what `observe` tells */
     size_t signal_count;
+    /* The training of a round of rounds that all members make together may be cut into as many calls of `step`,
+     * each on any worker, so that no worker waits long for the last member; health comes after the last. 0: 1. */
+    size_t pieces;
     const char *ending; /* of a state's file, as ".safetensors"; NULL: none */
     Status (*worker_new)(void *context, size_t index, void **worker, Error *error); /* may be NULL */
     void (*worker_free)(void *context, void *worker);
@@ -114,13 +117,14 @@ typedef struct {
      * for the member's random streams. */
     Status (*step)(void *context, void *worker, void *member, int64_t first, int64_t steps, Error *error);
     Status (*score)(void *context, void *worker, void *member, PbtScore *score, Error *error);
-    Status (*health)(void *context, void *worker, void *member, Error *error); /* after steps; may be NULL */
-    /* Measures the report scores apart from `score`, which then leaves them alone, after it; of the best
-     * members only, where the options say so. NULL: `score` gives them too. */
-    Status (*report)(void *context, void *worker, void *member, double *reports, Error *error);
+    Status (*health)(void *context, void *worker, void *member, Error *error); /* after all; may be NULL */
+    /* Adds the report scores to what `score` has given, which then leaves them alone; of the best members
+     * only, where the options say so. NULL: `score` gives them too. */
+    Status (*report)(void *context, void *worker, void *member, PbtScore *score, Error *error);
     /* On the caller's thread, once a member has been scored: may change the score. May be NULL. */
     Status (*judge)(void *context, void *member, PbtScore *score, Error *error);
-    /* Numbers about the member's last steps, in the order of `signals`, preset to NaN: not known. */
+    /* Numbers about the last call of `step`, in the order of `signals`, preset to NaN: not known. Those of a
+     * round are means over its calls. */
     void (*observe)(void *context, void *member, double *signals);
     Status (*copy)(void *context, void *worker, void *member, void *donor, unsigned parts, Error *error);
     /* Of what copy copies, and nothing else. */
@@ -219,6 +223,8 @@ size_t pbt_run_count(const PbtRun *run);
 PbtView pbt_run_view(const PbtRun *run, size_t index); /* in order of slot; valid until the run goes on */
 /* The same as it was at the end of its last training, before it copied anybody. */
 PbtView pbt_run_scored(const PbtRun *run, size_t index);
+/* What was observed of its last training, in the order of the kind's signals; NaN: not known. */
+const double *pbt_run_signals(const PbtRun *run, size_t index);
 bool pbt_run_stopped(const PbtRun *run); /* by its schedule */
 /* Whether no worker has the member: it is so for all between rounds, and while threads train for the one
  * whose ready moment it is. */
@@ -243,6 +249,6 @@ Status pbt_run_fork(PbtRun *run, int64_t from, int64_t into, Error *error); /* `
 Status pbt_run_add(PbtRun *run, size_t count, Error *error);                /* new members, with new slots */
 Status pbt_run_drop(PbtRun *run, int64_t slot, Error *error);
 
-#include "pbt/record.h" /* what a run left behind: export, lineage, best member */
+#include "pbt/store/record.h" /* what a run left behind: export, lineage, best member */
 
 #endif

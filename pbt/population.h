@@ -32,6 +32,9 @@ typedef struct {
     Standing scored; /* at the end of the round's training: what all others see */
     Ledger ledger;
     double signals[PBT_SIGNALS]; /* of the last training */
+    double observed[PBT_SIGNALS]; /* steps that each is the mean of */
+    size_t piece;                 /* of the round's training: the next one */
+    bool training;                /* it had not failed before that */
     void *member;                /* NULL: none is alive */
     bool reporting;              /* its report scores are to be measured */
     bool mosaic;                 /* in this round it got its parts from several donors */
@@ -113,7 +116,8 @@ PbtScore slot_unscored(void);                                            /* noth
 Status slot_create(PbtRun *run, void *worker, Slot *slot, Error *error); /* anew, with its present values */
 void slot_free(PbtRun *run, Slot *slot);
 Status slot_apply(PbtRun *run, void *worker, Slot *slot, Error *error); /* and reads back */
-Status slot_train(PbtRun *run, void *worker, Slot *slot, int64_t steps, Error *error);
+/* The next of so many pieces of a round's training, the first where slot->piece is 0. */
+Status slot_train(PbtRun *run, void *worker, Slot *slot, size_t pieces, Error *error);
 Status slot_score(PbtRun *run, void *worker, Slot *slot, Error *error);
 /* After slot_score, where that leaves reports out. */
 Status slot_report(PbtRun *run, void *worker, Slot *slot, Error *error);

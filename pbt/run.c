@@ -7,7 +7,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "pbt/population.h"
-#include "pbt/store.h"
+#include "pbt/store/store.h"
 
 static const char *const CONTROL_NAMES[PBT_CONTROLS] = {
     "off", "random-search", "random-fitness", "weights-only", "hypers-only", "no-explore", "explore-only"};
@@ -151,6 +151,10 @@ PbtView pbt_run_scored(const PbtRun *run, size_t index) {
     const Slot *slot = run->slots[index];
     bool scored = slot->scored.round > 0; /* those that were added have not been */
     return slot_view(scored ? &slot->scored : &slot->now);
+}
+
+const double *pbt_run_signals(const PbtRun *run, size_t index) {
+    return run->slots[index]->signals;
 }
 
 bool pbt_run_stopped(const PbtRun *run) {

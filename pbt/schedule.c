@@ -3,7 +3,7 @@
 
 #include "base/random.h"
 #include "pbt/population.h"
-#include "pbt/store.h"
+#include "pbt/store/store.h"
 
 static Status check_time(const PbtRun *run, const char *what, Error *error) {
     if (run->scheduling) return STATUS_OK;

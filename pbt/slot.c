@@ -28,7 +28,7 @@ PbtView slot_view(const Standing *standing) {
 
 PbtScore slot_unscored(void) {
     PbtScore score = {.score = NAN};
-    for (size_t i = 0; i < PBT_REPORTS; i++) score.reports[i] = NAN;
+    for (size_t i = 0; i < PBT_REPORTS; i++) score.reports[i] = score.report_deviations[i] = NAN;
     return score;
 }
 
@@ -100,23 +100,56 @@ static double cpu_seconds(const PbtKind *kind, void *member) {
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec + outside;
 }
 
-/* The slot's steps count even if they fail, so that its streams never show the same numbers again. */
-Status slot_train(PbtRun *run, void *worker, Slot *slot, int64_t steps, Error *error) {
-    const PbtKind *kind = run->options.kind;
-    Error own = {.status = STATUS_OK};
+static void start_training(const PbtRun *run, Slot *slot) {
     slot->ledger = (Ledger){.training = 0};
-    for (size_t i = 0; i < kind->signal_count; i++) slot->signals[i] = NAN;
+    for (size_t i = 0; i < run->options.kind->signal_count; i++) {
+        slot->signals[i] = NAN;
+        slot->observed[i] = 0;
+    }
     slot->now.parent = slot->now.slot;
     slot->now.parent_round = slot->now.round + 1;
-    if (slot->now.failed) return STATUS_OK;
+    slot->training = !slot->now.failed;
+}
+
+static void observe(const PbtKind *kind, Slot *slot, int64_t steps) {
+    double signals[PBT_SIGNALS];
+    for (size_t i = 0; i < kind->signal_count; i++) signals[i] = NAN;
+    if (kind->observe) kind->observe(kind->context, slot->member, signals);
+    for (size_t i = 0; i < kind->signal_count; i++) {
+        if (isnan(signals[i])) continue;
+        if (slot->observed[i] == 0) slot->signals[i] = 0;
+        slot->observed[i] += (double)steps;
+        slot->signals[i] += (signals[i] - slot->signals[i]) * ((double)steps / slot->observed[i]);
+    }
+}
+
+/* The slot's steps count even if they fail, so that its streams never show the same numbers again. */
+Status slot_train(PbtRun *run, void *worker, Slot *slot, size_t pieces, Error *error) {
+    const PbtKind *kind = run->options.kind;
+    Error own = {.status = STATUS_OK};
+    int64_t interval = run->settings.interval, piece = (int64_t)slot->piece, count = (int64_t)pieces;
+    int64_t steps = interval * (piece + 1) / count - interval * piece / count;
+    bool last = slot->piece + 1 == pieces;
+    if (slot->piece == 0) start_training(run, slot);
+    slot->piece = last ? 0 : slot->piece + 1;
+    if (!slot->training) return STATUS_OK;
     double start = cpu_seconds(kind, slot->member);
-    Status status = kind->step(kind->context, worker, slot->member, slot->now.steps, steps, &own);
-    if (!status && kind->health) status = kind->health(kind->context, worker, slot->member, &own);
-    slot->ledger.training = cpu_seconds(kind, slot->member) - start;
+    bool failed = slot->now.failed;
+    Status status = STATUS_OK;
+    if (!failed && steps > 0)
+        status = kind->step(kind->context, worker, slot->member, slot->now.steps, steps, &own);
+    if (!failed && !status && last && kind->health)
+        status = kind->health(kind->context, worker, slot->member, &own);
+    slot->ledger.training += cpu_seconds(kind, slot->member) - start;
     slot->now.steps += steps;
     slot->now.age += steps;
-    if (kind->observe) kind->observe(kind->context, slot->member, slot->signals);
+    if (!failed && steps > 0) observe(kind, slot, steps);
     return fail(slot, "training", status, &own, error);
+}
+
+/* Never -0, which a database would turn into 0. */
+static void take_reports(const PbtKind *kind, PbtScore *score) {
+    for (size_t i = 0; i < kind->report_count; i++) score->reports[i] += 0.0, score->report_deviations[i] += 0.0;
 }
 
 static Status take_score(const PbtRun *run, Slot *slot, PbtScore *score, Status status, Error *own,
@@ -124,9 +157,9 @@ static Status take_score(const PbtRun *run, Slot *slot, PbtScore *score, Status 
     if (!status && (!isfinite(score->score) || !isfinite(score->deviation)))
         status = error_set(own, STATUS_NOT_FINITE, "the score is %g ± %g", error_number(score->score),
                            error_number(score->deviation));
-    score->score += 0.0; /* never -0, which a database would turn into 0 */
+    score->score += 0.0; /* as with reports */
     score->deviation += 0.0;
-    for (size_t i = 0; i < run->options.kind->report_count; i++) score->reports[i] += 0.0;
+    take_reports(run->options.kind, score);
     slot->now.score = *score;
     return fail(slot, "scoring", status, own, error);
 }
@@ -145,12 +178,11 @@ Status slot_score(PbtRun *run, void *worker, Slot *slot, Error *error) {
 Status slot_report(PbtRun *run, void *worker, Slot *slot, Error *error) {
     const PbtKind *kind = run->options.kind;
     Error own = {.status = STATUS_OK};
-    double *reports = slot->now.score.reports;
     if (slot->now.failed || !kind->report) return STATUS_OK;
     double start = cpu_seconds(kind, slot->member);
-    Status status = kind->report(kind->context, worker, slot->member, reports, &own);
+    Status status = kind->report(kind->context, worker, slot->member, &slot->now.score, &own);
     slot->ledger.scoring += cpu_seconds(kind, slot->member) - start;
-    for (size_t i = 0; i < kind->report_count; i++) reports[i] += 0.0; /* never -0 */
+    take_reports(kind, &slot->now.score);
     return fail(slot, "scoring", status, &own, error);
 }
 

@@ -4,7 +4,7 @@
 
 #include "base/memory.h"
 #include "pbt/population.h"
-#include "pbt/store.h"
+#include "pbt/store/store.h"
 
 /* ---- a job for each member, by all workers ------------------------------------------------------------- */
 
@@ -15,7 +15,9 @@ typedef struct {
     CrewJob *job;
     pthread_mutex_t mutex; /* guards all that follows */
     pthread_cond_t news;
-    size_t next;              /* the next member to be taken */
+    size_t pieces;            /* of the job for each member, which follow each other */
+    size_t *begun;            /* pieces of each member that were taken */
+    bool *busy;               /* whether a worker has it */
     size_t *done, done_count; /* members in the order in which they were finished */
     size_t at_work;           /* threads */
     bool stop;
@@ -29,18 +31,30 @@ typedef struct {
     pthread_t thread;
 } Hand;
 
+/* The member that is furthest behind of those that no worker has: so all come to their end together, and no
+ * worker waits long. run->count when there is none. */
+static size_t next_member(const Crew *crew) {
+    size_t count = crew->run->count, next = count;
+    for (size_t i = 0; i < count; i++)
+        if (!crew->busy[i] && crew->begun[i] < (next < count ? crew->begun[next] : crew->pieces)) next = i;
+    return next;
+}
+
 static void *work(void *argument) {
     Hand *hand = argument;
     Crew *crew = hand->crew;
     PbtRun *run = crew->run;
     pthread_mutex_lock(&crew->mutex);
-    while (!crew->stop && crew->next < run->count) {
-        size_t index = crew->next++;
+    size_t index;
+    while (!crew->stop && (index = next_member(crew)) < run->count) {
+        bool last = ++crew->begun[index] == crew->pieces;
+        crew->busy[index] = true;
         pthread_mutex_unlock(&crew->mutex);
         Error error = {.status = STATUS_OK};
         Status status = crew->job(run, hand->worker, run->slots[index], &error);
         pthread_mutex_lock(&crew->mutex);
-        crew->done[crew->done_count++] = index;
+        crew->busy[index] = false;
+        if (last) crew->done[crew->done_count++] = index;
         if (status && !crew->status) {
             crew->status = status;
             crew->error = error;
@@ -77,12 +91,14 @@ static Status watch(Crew *crew, bool tell, bool *interrupted, Error *error) {
     return status;
 }
 
-static Status by_threads(PbtRun *run, CrewJob *job, size_t threads, bool tell, bool *interrupted,
+static Status by_threads(PbtRun *run, CrewJob *job, size_t pieces, size_t threads, bool tell, bool *interrupted,
                          Error *error) {
-    Crew crew = {.run = run, .job = job};
+    Crew crew = {.run = run, .job = job, .pieces = pieces};
     Hand *hands = memory_new(threads, sizeof *hands);
     crew.done = memory_new(run->count, sizeof *crew.done);
-    Status status = hands && crew.done ? STATUS_OK : error_no_memory(error, "threads");
+    crew.begun = memory_new(run->count, sizeof *crew.begun);
+    crew.busy = memory_new(run->count, sizeof *crew.busy);
+    Status status = hands && crew.done && crew.begun && crew.busy ? STATUS_OK : error_no_memory(error, "threads");
     pthread_mutex_init(&crew.mutex, NULL);
     pthread_cond_init(&crew.news, NULL);
     for (size_t i = 0; i < run->count; i++) run->slots[i]->seen = run->slots[i]->now;
@@ -114,14 +130,18 @@ static Status by_threads(PbtRun *run, CrewJob *job, size_t threads, bool tell, b
     }
     pthread_cond_destroy(&crew.news);
     pthread_mutex_destroy(&crew.mutex);
+    memory_free(crew.busy);
+    memory_free(crew.begun);
     memory_free(crew.done);
     memory_free(hands);
     return status;
 }
 
-static Status by_caller(PbtRun *run, CrewJob *job, bool tell, bool *interrupted, Error *error) {
+static Status by_caller(PbtRun *run, CrewJob *job, size_t pieces, bool tell, bool *interrupted, Error *error) {
     for (size_t i = 0; i < run->count; i++) {
-        Status status = job(run, run_worker(run), run->slots[i], error);
+        Status status = STATUS_OK;
+        for (size_t piece = 0; !status && piece < pieces; piece++)
+            status = job(run, run_worker(run), run->slots[i], error);
         if (!status && tell) status = run_progress(run, PBT_MEMBER_READY, run->slots[i]->now.slot, error);
         if (status) return status;
         if (run_interrupted(run)) {
@@ -132,18 +152,24 @@ static Status by_caller(PbtRun *run, CrewJob *job, bool tell, bool *interrupted,
     return STATUS_OK;
 }
 
-static Status crew_each(PbtRun *run, CrewJob *job, bool tell, bool *interrupted, Error *error) {
+static Status crew_each(PbtRun *run, CrewJob *job, size_t pieces, bool tell, bool *interrupted,
+                        Error *error) {
     size_t threads = run_threads(run) < run->count ? run_threads(run) : run->count;
     *interrupted = false;
-    return threads > 1 ? by_threads(run, job, threads, tell, interrupted, error)
-                       : by_caller(run, job, tell, interrupted, error);
+    return threads > 1 ? by_threads(run, job, pieces, threads, tell, interrupted, error)
+                       : by_caller(run, job, pieces, tell, interrupted, error);
 }
 
 /* ---- training ------------------------------------------------------------------------------------------ */
 
+static size_t training_pieces(const PbtRun *run) {
+    return run->options.kind->pieces > 0 ? run->options.kind->pieces : 1;
+}
+
 static Status train_job(PbtRun *run, void *worker, Slot *slot, Error *error) {
-    Status status = slot_train(run, worker, slot, run->settings.interval, error);
-    if (!status) status = slot_score(run, worker, slot, error);
+    Status status = slot_train(run, worker, slot, training_pieces(run), error);
+    if (status || slot->piece > 0) return status; /* there is more to come */
+    status = slot_score(run, worker, slot, error);
     if (!status && run->options.report_best == 0) status = slot_report(run, worker, slot, error);
     return status ? status : slot_save(run, worker, slot, error);
 }
@@ -273,7 +299,7 @@ static Status report_best(PbtRun *run, bool *interrupted, Error *error) {
         for (size_t j = 0; j < run->count; j++) rank += better(run->slots[j], run->slots[i]);
         run->slots[i]->reporting = rank < run->options.report_best;
     }
-    return crew_each(run, report_job, false, interrupted, error);
+    return crew_each(run, report_job, 1, false, interrupted, error);
 }
 
 /* A mosaic of several donors has a score of its own; all others have their donor's, or keep theirs. Where
@@ -289,7 +315,7 @@ static Status rescore(PbtRun *run, int64_t round, bool *interrupted, Error *erro
     bool any = false;
     for (size_t i = 0; i < run->count; i++) any = any || run->slots[i]->mosaic;
     if (!any) return STATUS_OK;
-    Status status = crew_each(run, rescore_job, false, interrupted, error);
+    Status status = crew_each(run, rescore_job, 1, false, interrupted, error);
     for (size_t i = 0; !status && !*interrupted && i < run->count; i++)
         if (run->slots[i]->mosaic) status = slot_settle(run, run->slots[i], round, error);
     return status;
@@ -314,7 +340,7 @@ static Status exploit_and_explore(PbtRun *run, int64_t round, bool *interrupted,
 /* ---- rounds -------------------------------------------------------------------------------------------- */
 
 static Status train_all(PbtRun *run, int64_t round, bool *interrupted, Error *error) {
-    Status status = crew_each(run, train_job, true, interrupted, error);
+    Status status = crew_each(run, train_job, training_pieces(run), true, interrupted, error);
     for (size_t i = 0; !status && !*interrupted && i < run->count; i++)
         status = slot_settle(run, run->slots[i], round, error);
     if (!status && !*interrupted) status = report_best(run, interrupted, error);

@@ -6,12 +6,12 @@
 #include <string.h>
 
 #include "app/app.h"
-#include "app/lua/lua_data.h"
+#include "app/lua/data/lua_data.h"
 #include "app/lua/lua_files.h"
-#include "app/lua/lua_image.h"
+#include "app/lua/data/lua_image.h"
 #include "app/lua/lua_initializer.h"
 #include "app/lua/lua_model.h"
-#include "app/lua/lua_record.h"
+#include "app/lua/population/lua_record.h"
 #include "app/lua/lua_script.h"
 #include "app/lua/lua_terminal.h"
 #include "app/lua/metric/lua_metric.h"

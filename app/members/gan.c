@@ -16,7 +16,7 @@ struct GanKind {
 
 /* What copies can be made of, generator first: the age goes with it. */
 static const char *const PARTS[] = {"G", "D"};
-enum { PART_COUNT = sizeof PARTS / sizeof *PARTS };
+enum { PART_COUNT = sizeof PARTS / sizeof *PARTS, PIECES = 8 /* of a round's training */ };
 
 /* ---- workers ------------------------------------------------------------------------------------------- */
 
@@ -126,9 +126,7 @@ static Status step(void *context, void *worker, void *member, int64_t first, int
     Status status = bench_for(worker, pair, &bench, error);
     if (status) return status;
     pair->member->steps = first;
-    status = trainer_run(bench->trainer, pair->member, steps, pair->signals, error);
-    if (status || count == 0) return status;
-    return spread(pair, bench, options->seed, &pair->signals[count - 1], error);
+    return trainer_run(bench->trainer, pair->member, steps, pair->signals, error);
 }
 
 static void observe(void *context, void *member, double *signals) {
@@ -137,8 +135,9 @@ static void observe(void *context, void *member, double *signals) {
 }
 
 static Status health(void *context, void *worker, void *member, Error *error) {
-    const State *state = &((GanPair *)member)->member->state;
-    (void)context, (void)worker;
+    const GanOptions *options = &((GanKind *)context)->options;
+    GanPair *pair = member;
+    const State *state = &pair->member->state;
     for (size_t i = 0; i < layout_count(state->layout); i++) {
         const LayoutEntry *entry = layout_entry(state->layout, i);
         for (size_t n = 0; n < entry->count; n++)
@@ -146,7 +145,11 @@ static Status health(void *context, void *worker, void *member, Error *error) {
                 return error_set(error, STATUS_NOT_FINITE, "%s %s holds %g", layout_kind_text(entry->kind),
                                  entry->name, error_number((double)state->data[entry->offset + n]));
     }
-    return STATUS_OK;
+    if (options->signal_count == 0) return STATUS_OK;
+    Bench *bench;
+    Status status = bench_for(worker, pair, &bench, error);
+    if (status) return status;
+    return spread(pair, bench, options->seed, &pair->signals[options->signal_count - 1], error);
 }
 
 /* ---- scoring ------------------------------------------------------------------------------------------- */
@@ -163,6 +166,12 @@ static Status measure(const GanOptions *options, const Scorer *scorer, ScorerBen
                           pair->deviations + first, error);
 }
 
+/* From what was measured, from the place `first` on. */
+static void take_reports(const GanOptions *options, const GanPair *pair, size_t first, PbtScore *out) {
+    memcpy(out->reports, pair->values + first, options->report_count * sizeof *out->reports);
+    memcpy(out->report_deviations, pair->deviations + first, options->report_count * sizeof *out->reports);
+}
+
 static Status score(void *context, void *worker, void *member, PbtScore *out, Error *error) {
     const GanOptions *options = &((GanKind *)context)->options;
     GanPair *pair = member;
@@ -175,19 +184,18 @@ static Status score(void *context, void *worker, void *member, PbtScore *out, Er
     if (status || options->judge) return status;
     out->score = options->sign * pair->values[0];
     out->deviation = pair->deviations[0];
-    if (!options->reporter)
-        memcpy(out->reports, pair->values + 1, options->report_count * sizeof *out->reports);
+    if (!options->reporter) take_reports(options, pair, 1, out);
     return STATUS_OK;
 }
 
 /* Behind what the scorer has measured. */
-static Status report(void *context, void *worker, void *member, double *reports, Error *error) {
+static Status report(void *context, void *worker, void *member, PbtScore *out, Error *error) {
     const GanOptions *options = &((GanKind *)context)->options;
     GanPair *pair = member;
     size_t first = scorer_count(options->scorer);
     Status status =
         measure(options, options->reporter, &((Worker *)worker)->reporting, worker, pair, first, error);
-    if (!status) memcpy(reports, pair->values + first, options->report_count * sizeof *reports);
+    if (!status) take_reports(options, pair, first, out);
     return status;
 }
 
@@ -251,6 +259,7 @@ Status gan_kind_new(GanKind **out, const GanOptions *options, Error *error) {
                             .part_count = PART_COUNT,
                             .reports = options->reports,
                             .report_count = options->report_count,
+                            .pieces = PIECES,
                             .signals = options->signals,
                             .signal_count = options->signal_count,
                             .ending = STATE_FILE_ENDING,

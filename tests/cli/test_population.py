@@ -396,5 +396,58 @@ class Asynchronous(PopulationCase):
                 self.assertEqual(age[event["round"], event["other"]], age[event["round"], event["slot"]])
 
 
+# G learns too slowly to get anywhere, unless g_lr is set.
+FROZEN = """local brood = require "brood"
+local nn, loss, optim, data, pbt = brood.nn, brood.loss, brood.optim, brood.data, brood.pbt
+return brood.experiment {
+    name = "frozen", data = data.digits { size = 16 }, latent = 8, batch = 16,
+    generator = function()
+        return nn.sequential { nn.linear { out = 256 }, nn.tanh {}, nn.reshape { 16, 16, 1 } }
+    end,
+    discriminator = function()
+        return nn.sequential { nn.flatten {}, nn.linear { out = 16 }, nn.leaky_relu {}, nn.linear { out = 1 } }
+    end,
+    loss = loss.non_saturating {},
+    g_optimizer = optim.adam { lr = "g_lr", beta1 = 0.5 }, d_optimizer = optim.adam { lr = 0.005, beta1 = 0.5 },
+    hyper = { g_lr = pbt.log_uniform(1e-8, 1e-7) },
+    population = 2, rounds = 6, interval = 100, exploit = pbt.none {},
+}
+"""
+
+
+class Alarms(PopulationCase):
+    def run_frozen(self, run, *arguments):
+        return self.brood("run", self.write("frozen.lua", FROZEN), "--out", run, *arguments).stdout
+
+    def points(self, run):
+        """What scores.png has under the name alarms."""
+        self.write("plot.lua", 'print(require("brood.plot.scores").script(require("brood.show.history").read(arg[1])))')
+        script = self.brood("lua", "plot.lua", run).stdout
+        return [line for line in script.split("$alarms << EOD\n")[1].split("EOD")[0].splitlines() if "NaN" not in line]
+
+    def test_told_once_shown_and_drawn(self):
+        said = self.run_frozen("run")
+        alarms = [line for line in said.splitlines() if line.startswith("alarm, ")]
+        self.assertEqual([line[:25] for line in alarms], ["alarm, step 400, member 0", "alarm, step 400, member 1"])
+        self.assertIn("D has won: in 3 rounds it told ", alarms[0])
+        self.assertIn("\n".join(alarms), self.read("run", "log.txt"))
+        self.assertIn("alarms: D won 2\n  member 0 in round 4: D has won", self.brood("show", "run").stdout)
+        self.assertEqual(self.points("run"), ["400 400", "400 400"]) # without scores: steps over steps
+
+    def test_resumed(self):
+        whole = self.run_frozen("whole")
+        self.run_frozen("run", "--rounds", "4")
+        said = self.brood("resume", "run", "--rounds", "2").stdout
+        self.assertNotIn("\nalarm, ", said)  # it was told before
+        self.assertIn("alarms: D won 2\n", said)
+        self.assertEqual(self.points("run"), self.points("whole"))
+        self.assertIn("alarms: D won 2\n", whole)
+
+    def test_none(self):
+        said = self.run_frozen("run", "--set", "hyper.g_lr=0.002")
+        self.assertNotIn("alarm", said)
+        self.assertEqual(self.points("run"), [])
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=0)

@@ -142,7 +142,7 @@ class Damage(PopulationCase):
         for damage in (os.remove, lambda path: os.truncate(path, 300)):
             self.brood("run", "ring.lua", "--out", "again", "--rounds", "3")
             damage(self.path("again", "states", only + ".safetensors"))
-            self.fails("resume", "again", "--rounds", "1")
+            self.assertIn("`brood resume again --whole`", self.fails("resume", "again", "--rounds", "1"))
             done = self.brood("resume", "again", "--whole")
             self.assertIn("resumed after round 2 of 3", done.stdout)
             self.assertEqual(self.export("again"), self.export("run"))
@@ -151,6 +151,12 @@ class Damage(PopulationCase):
         for name in os.listdir(self.path("run", "states")):
             os.remove(self.path("run", "states", name))
         self.assertIn("states/", self.fails("resume", "run", "--whole", "--rounds", "1"))
+
+    def test_an_asynchronous_run(self):
+        self.run_ring("free", rounds="3", more='mode = "asynchronous",')
+        os.remove(self.path("free", "states", self.hash("free", 2) + ".safetensors"))
+        self.assertIn("`brood resume free --whole`", self.fails("resume", "free", "--rounds", "1"))
+        self.assertIn("resumed after round", self.brood("resume", "free", "--whole").stdout)
 
     def test_a_damaged_store(self):
         whole = self.bytes("run", "run.db")
@@ -186,7 +192,7 @@ class Damage(PopulationCase):
     def test_a_newer_version(self):
         with sqlite3.connect(self.path("run", "run.db")) as db:
             db.execute("PRAGMA user_version = 99")
-        self.assertIn("version 2 was expected, it is of version 99", self.fails("resume", "run"))
+        self.assertIn("version 3 was expected, it is of version 99", self.fails("resume", "run"))
 
 
 class Others(PopulationCase):

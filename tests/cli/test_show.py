@@ -421,7 +421,7 @@ class TestNoRun(Case):
         for words in (["export", "--csv"], ["show"], ["lineage"], ["compare"]):
             self.bad(FAILED, "there is no such run", *words, "nowhere")
             self.bad(FAILED, "it has no run.db", *words, "none")
-            self.bad(FAILED, "version 2 was expected, it is of version 0", *words, "foreign")
+            self.bad(FAILED, "version 3 was expected, it is of version 0", *words, "foreign")
 
     def test_rows_that_make_no_sense(self):
         for number, change in enumerate(("UPDATE scored SET round = 1000000000 WHERE round = 8 AND slot = 0",

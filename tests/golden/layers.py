@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Writes layers.lua: what PyTorch makes of each layer, in double, for tests/lua/test_layers_golden.lua.
+"""Writes layers.lua: what PyTorch makes of each layer, in double, for tests/lua/nn/test_layers_golden.lua.
 
     /usr/bin/python3 tests/golden/layers.py > tests/golden/layers.lua
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Writes losses.lua: what PyTorch makes of the losses, in double, for tests/lua/test_loss.lua.
+"""Writes losses.lua: what PyTorch makes of the losses, in double, for tests/lua/nn/test_loss.lua.
 
     /usr/bin/python3 tests/golden/losses.py > tests/golden/losses.lua
 

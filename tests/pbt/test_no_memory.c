@@ -139,9 +139,9 @@ static Status score(void *context, void *worker, void *member, PbtScore *found, 
     return status ? status : toy_score(context, worker, member, found, error);
 }
 
-static Status report(void *context, void *worker, void *member, double *reports, Error *error) {
+static Status report(void *context, void *worker, void *member, PbtScore *out, Error *error) {
     (void)context, (void)worker;
-    reports[0] = ((Toy *)member)->weights.theta[0];
+    out->reports[0] = ((Toy *)member)->weights.theta[0];
     return starve("report", error);
 }
 

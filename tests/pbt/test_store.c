@@ -340,7 +340,7 @@ static void test_hostile_database(void **state) {
         "DROP TABLE value",
         "DROP TABLE round",
         "UPDATE round SET round = 77 WHERE round = 2",
-        "PRAGMA user_version = 3",
+        "PRAGMA user_version = 77",
     };
     for (size_t i = 0; i < sizeof attacks / sizeof *attacks; i++) {
         Bench bench;
@@ -827,10 +827,10 @@ static Status refuse_later(void *context, void *member, PbtScore *score, Error *
     return refused ? error_set(error, STATUS_INVALID, "not like this") : STATUS_OK;
 }
 
-static Status report_seldom(void *context, void *worker, void *member, double *reports, Error *error) {
+static Status report_seldom(void *context, void *worker, void *member, PbtScore *out, Error *error) {
     const Toy *toy = member;
     (void)context, (void)worker;
-    reports[0] = 1;
+    out->reports[0] = 1;
     return toy->slot == 3 ? error_set(error, STATUS_INVALID, "no report") : STATUS_OK;
 }
 

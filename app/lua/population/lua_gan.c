@@ -87,16 +87,18 @@ static int judge_body(lua_State *L) {
     const JudgeCall *call = lua_touserdata(L, ARGUMENTS);
     size_t measures = scorer_count(population->scorer);
     size_t reports = population->reporter ? 0 : population->options.kind->report_count;
-    double values[PBT_REPORTS + 1];
+    double values[PBT_REPORTS + 1], deviations[PBT_REPORTS + 1];
     callback_seed_random(L, 0, "lua.finish", 0);
     callback_function(L, "finish");
     callback_push_numbers(L, call->pair->values, measures);
     callback_push_numbers(L, call->pair->deviations, measures);
     lua_call(L, 2, 2);
-    callback_read_numbers(L, -1, "deviations of scores", &call->score->deviation, 1);
+    callback_read_numbers(L, -1, "deviations of scores", deviations, reports + 1);
     callback_read_numbers(L, -2, "scores", values, reports + 1);
     call->score->score = values[0];
-    for (size_t i = 0; i < reports; i++) call->score->reports[i] = values[i + 1];
+    call->score->deviation = deviations[0];
+    memcpy(call->score->reports, values + 1, reports * sizeof *values);
+    memcpy(call->score->report_deviations, deviations + 1, reports * sizeof *deviations);
     return 0;
 }
 

@@ -147,55 +147,42 @@ static int population_scored(lua_State *L) {
     return push_members(L, "scored", pbt_run_scored);
 }
 
-/* The live member of the slot at index 2; NULL where none is alive, or another thread may be training it. */
-static void *live_member(lua_State *L, const Population *population, const char *what) {
+/* The index of the slot at index 2 if its member is alive; their count where it is not, or another thread may be
+ * training it. */
+static size_t resting(lua_State *L, const Population *population, const char *what) {
     int64_t slot = binding_integer(L, 2, what, 0, INT64_MAX);
-    for (size_t i = 0; i < pbt_run_count(population->run); i++)
+    size_t count = pbt_run_count(population->run);
+    for (size_t i = 0; i < count; i++)
         if (pbt_run_view(population->run, i).slot == slot && pbt_run_resting(population->run, i))
-            return pbt_run_member(population->run, i, NULL);
-    return NULL;
+            return pbt_run_member(population->run, i, NULL) ? i : count;
+    return count;
 }
 
 /* population:gan(slot) → the live member: between rounds, and at its own ready moment */
 static int population_gan(lua_State *L) {
     Population *population = enter(L, "gan");
     if (!population->gan) script_error(L, "gan: the members are no GANs");
-    const GanPair *pair = live_member(L, population, "gan: slot");
-    if (!pair) return 0;
+    size_t index = resting(L, population, "gan: slot");
+    if (index == pbt_run_count(population->run)) return 0;
+    const GanPair *pair = pbt_run_member(population->run, index, NULL);
     lua_getiuservalue(L, SELF, POPULATION_KEEPS);
     lua_rawgetp(L, -1, pair->owner);
     return 1;
 }
 
-/* population:signals(slot) → { name = number } of its last steps, where `gan` gives the member */
+/* population:signals(slot) → { name = number } of its last training, where `gan` gives the member */
 static int population_signals(lua_State *L) {
     Population *population = enter(L, "signals");
     const PbtKind *kind = population->options.kind;
-    double numbers[PBT_SIGNALS];
-    void *member = live_member(L, population, "signals: slot");
+    size_t index = resting(L, population, "signals: slot");
     lua_createtable(L, 0, (int)kind->signal_count);
-    if (!member || !kind->observe) return 1;
-    kind->observe(kind->context, member, numbers);
+    if (index == pbt_run_count(population->run)) return 1;
+    const double *signals = pbt_run_signals(population->run, index);
     for (size_t i = 0; i < kind->signal_count; i++) {
-        lua_pushnumber(L, numbers[i]);
+        lua_pushnumber(L, signals[i]);
         lua_setfield(L, -2, kind->signals[i]);
     }
     return 1;
-}
-
-/* population:measured(slot) → values, deviations of its last scoring's measures, and of the reporter's, where
- * `gan` gives the member. NaN: not measured */
-static int population_measured(lua_State *L) {
-    Population *population = enter(L, "measured");
-    const GanPair *pair = live_member(L, population, "measured: slot");
-    if (!pair || !population->scorer) return 0;
-    size_t count = scorer_count(population->scorer);
-    callback_push_numbers(L, pair->values, count);
-    callback_push_numbers(L, pair->deviations, count);
-    if (!population->reporter) return 2;
-    callback_push_numbers(L, pair->values + count, scorer_count(population->reporter));
-    callback_push_numbers(L, pair->deviations + count, scorer_count(population->reporter));
-    return 4;
 }
 
 static int population_memory(lua_State *L) {
@@ -304,8 +291,6 @@ static const BindingFunction METHODS[] = {
     {"gan", "(slot: integer): brood.Member?", "The live member of a slot, between rounds.", population_gan},
     {"signals", "(slot: integer): table<string, number>", "What was seen of its last steps.",
      population_signals},
-    {"measured", "(slot: integer): number[]?, number[]?, number[]?, number[]?",
-     "What its last scoring measured, and the deviations; the same of the reporter.", population_measured},
     {"memory", "(): string", "What was remembered when the run was left.", population_memory},
     {"set_interval", "(steps: integer)", "From the next round on.", population_set_interval},
     {"set_exploit", "(rule: table)", "From the next round on.", population_set_exploit},

@@ -95,7 +95,7 @@ local WRITE = {
 }
 
 local FIELDS = { "round", "rounds", "planned", "scored", "interval", "members", "state", "seed", "experiment", "directory",
-    "stop", "stopped", "pin", "fork", "add", "drop", "set", "go", "extend", "close", "gan", "signals", "measured", "facts", "scores" }
+    "stop", "stopped", "pin", "fork", "add", "drop", "set", "go", "extend", "close", "gan", "signals", "facts", "scores" }
 
 local meta = {
     __name = "brood.Run",
@@ -105,7 +105,7 @@ local meta = {
         if name == "state" then return fields.kept.state end
         if READ[name] then return READ[name](fields) end
         if fields[name] ~= nil then return fields[name] end
-        if name == "directory" or name == "scores" or name == "going" or name == "finish" then
+        if name == "directory" or name == "scores" or name == "going" then
             return nil
         end
         if WRITE[name] then script.fail(("run.%s: it can be set, not read"):format(name)) end
@@ -144,21 +144,6 @@ function Run:set(member, values)
 end
 function Run:gan(slot) return self.core:gan(slot) end
 function Run:signals(slot) return self.core:signals(slot) end
--- Values and deviations of all scores, as metric.scorer tells of them, when the member was scored last; nil for those that
--- were not taken. nil without scores.
-function Run:measured(slot)
-    local values, deviations, more, their_deviations = self.core:measured(slot)
-    if not values or values[1] ~= values[1] then return nil end
-    local raw = rawget(self, "fields").finish
-    if raw then values, deviations = raw(values, deviations) end
-    local count = #values
-    for i = 1, #(more or {}) do
-        if more[i] == more[i] then
-            values[count + i], deviations[count + i] = more[i], their_deviations[i]
-        end
-    end
-    return values, deviations
-end
 function Run:close() if self.core then self.core:close() end end
 
 -- So many rounds more than are done, even if it was stopped.
@@ -330,7 +315,7 @@ function population.new(experiment, given)
     end
     if options.start then experiment:member(self.seed, 0):load(options.start) end -- may be of no use
     local scoring = experiment:scoring(self.seed)
-    self.scores, self.finish = scoring and scoring.told, scoring and scoring.raw_finish
+    self.scores = scoring and scoring.told
     self.facts = experiment:facts(scoring)
     local spec = {
         space = space_of(experiment), seed = self.seed, population = experiment.population,

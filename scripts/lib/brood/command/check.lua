@@ -4,7 +4,7 @@
 local check = require "brood.check"
 local command = require "brood.command"
 local files = require "brood.files"
-local folder = require "brood.command.folder"
+local folder = require "brood.folder"
 local members = require "brood.member"
 local metric = require "brood.metric"
 local pbt = require "brood.pbt"

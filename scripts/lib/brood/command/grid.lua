@@ -1,7 +1,7 @@
 -- brood grid RUN: pictures of what a run's generator makes.
 local command = require "brood.command"
-local folder = require "brood.command.folder"
-local pictures = require "brood.command.pictures"
+local folder = require "brood.folder"
+local pictures = require "brood.show.pictures"
 
 local COUNT_LIMIT = 10000
 

@@ -2,7 +2,7 @@
 -- or by its last values all the time. Compared with the run, it tells what the schedule is worth by itself. With --order
 -- an asynchronous run is made again as it was.
 local command = require "brood.command"
-local folder = require "brood.command.folder"
+local folder = require "brood.folder"
 local history = require "brood.show.history"
 local record = require "brood.record"
 local train = require "brood.command.train"

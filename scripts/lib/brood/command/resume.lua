@@ -1,7 +1,7 @@
 -- brood resume RUN: goes on with a run, as if it had never stopped.
 local command = require "brood.command"
 local files = require "brood.files"
-local folder = require "brood.command.folder"
+local folder = require "brood.folder"
 local train = require "brood.command.train"
 
 local ROUND_LIMIT = 1000000

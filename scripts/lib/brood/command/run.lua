@@ -1,6 +1,6 @@
--- brood run SCRIPT: trains the experiment's population, round by round, in a new directory (command/folder.lua).
+-- brood run SCRIPT: trains the experiment's population, round by round, in a new directory (folder.lua).
 local command = require "brood.command"
-local folder = require "brood.command.folder"
+local folder = require "brood.folder"
 local train = require "brood.command.train"
 
 local SEED_LIMIT, STEP_LIMIT, ROUND_LIMIT = math.maxinteger, 1 << 53, 1000000

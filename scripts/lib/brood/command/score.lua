@@ -3,7 +3,7 @@
 -- a folder of PNG files, a run, or a state file of a run.
 local command = require "brood.command"
 local data = require "brood.data"
-local folder = require "brood.command.folder"
+local folder = require "brood.folder"
 local image = require "brood.image"
 local metric = require "brood.metric"
 

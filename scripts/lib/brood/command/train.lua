@@ -2,7 +2,7 @@
 local cache = require "brood.metric.cache"
 local command = require "brood.command"
 local files = require "brood.files"
-local pictures = require "brood.command.pictures"
+local pictures = require "brood.show.pictures"
 local population = require "brood.population"
 local watch = require "brood.show.watch"
 
@@ -119,6 +119,18 @@ local function check_machine(folder, drift)
         .. "resume it there, or accept that it drifts with --accept-drift", folder.directory, before, now)
 end
 
+-- The population as it was; what is wrong with a state is told with a way out.
+local function revive(folder, experiment, chosen)
+    local fine, run = pcall(population.new, experiment, chosen)
+    if fine then return run end
+    local message = tostring(run)
+    if not chosen.whole and message:find(folder:path "states/", 1, true) then
+        message = ("%s\n`brood resume %s --whole` goes back to the last round whose states are whole"):format(message,
+            folder.directory)
+    end
+    command.fail("%s", message)
+end
+
 -- Goes on. options: more (rounds), whole, drift, workers.
 function train.resume(folder, experiment, options)
     check_machine(folder, options.drift)
@@ -127,7 +139,7 @@ function train.resume(folder, experiment, options)
     local chosen = population_options(folder, show, options)
     chosen.resume, chosen.whole = true, options.whole
     if files.kind(folder:path(START)) == "file" then chosen.start = folder:path(START) end
-    local run = command.try(population.new, experiment, chosen)
+    local run = revive(folder, experiment, chosen)
     if options.more then command.try(run.extend, run, options.more) end
     local round = run.round
     if run.stopped or round >= run.rounds then

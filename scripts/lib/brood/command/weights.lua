@@ -1,6 +1,6 @@
 -- brood weights RUN-OR-STATE -o FILE: the averaged generator alone, with facts that tell where it comes from.
 local command = require "brood.command"
-local folder = require "brood.command.folder"
+local folder = require "brood.folder"
 local model = require "brood.model"
 
 local function facts_of(state, run, member)

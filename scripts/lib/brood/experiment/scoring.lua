@@ -26,7 +26,7 @@ local function new_scoring(self, seed)
     local reports = {}
     for i = 2, #told do reports[i - 1] = told[i].name end
     return {
-        scorer = scorer, reporter = reporter, sign = sign, reports = reports, told = told, raw_finish = finish,
+        scorer = scorer, reporter = reporter, sign = sign, reports = reports, told = told,
         finish = finish and function(values, deviations)
             values, deviations = finish(values, deviations)
             values[1] = sign * values[1]
@@ -55,6 +55,14 @@ end
 
 local function exact(number) return number and ("%.17g"):format(number) or nil end
 
+local SPREAD_IMAGES = 64 -- as many as there are in the batch whose spread is a signal
+
+-- How much real images differ, which is what the spread of generated ones is compared with.
+local function real_spread(self)
+    if self:makes() ~= "images" or not self.data then return nil end
+    return require("brood.image").spread(self.data:samples(1, math.min(SPREAD_IMAGES, self.data:count())))
+end
+
 -- What the store is told of a run, apart from what pbt/ tells by itself.
 function scoring.facts(self, by)
     local facts = {}
@@ -75,6 +83,8 @@ function scoring.facts(self, by)
     local told, named = by and by.told or {}, {}
     fact("select", self.select and told[1] and told[1].name or self.members and "score" or "none") -- else members are only ranked
     fact("select.better", told[1] and told[1].better or "higher")
+    fact("select.honest", told[1] and told[1].honest and "yes" or nil)
+    fact("spread", exact(real_spread(self)), true)
     for _, name in ipairs(check.names(self.space)) do
         for i, label in ipairs(self.space[name].labels or {}) do fact(("hyper.%s.label.%d"):format(name, i - 1), label) end
     end
@@ -85,6 +95,7 @@ function scoring.facts(self, by)
         fact(prefix .. "ceiling", one.ceiling and exact(sign * one.ceiling), true)
         fact(prefix .. "ceiling.deviation", exact(one.ceiling_deviation), true)
         if i > 1 then fact(prefix .. "better", one.better) end
+        if i > 1 then fact(prefix .. "honest", one.honest and "yes" or nil) end
         if one.classifier and not named[one.role] then
             named[one.role] = true
             fact("classifier." .. one.role, one.classifier)

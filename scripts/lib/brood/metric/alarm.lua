@@ -54,25 +54,31 @@ local function gap_of(round, facts, select, report)
         joined(round.deviations[select] / a.ceiling, round.deviations[report] / b.ceiling)
 end
 
+-- Classifier scores by both classifiers, each with its ceiling.
+local function comparable(a, b)
+    return a.role == "selection" and b.role == "report" and a.name == "classifier_score" and b.name == a.name
+        and a.ceiling and b.ceiling
+end
+
+local function gap_alarm(last, before, facts, select, report)
+    local now, deviation = gap_of(last, facts, select, report)
+    local then_, then_deviation = gap_of(before, facts, select, report)
+    if not now or not then_ or now <= WIDE or now - then_ <= STRANGE * joined(deviation, then_deviation) then return nil end
+    return {
+        kind = "gap", score = report, name = facts[report].name, value = now, before = then_,
+        message = ("the selection classifier sees %.0f %% of what real images have, the report classifier %.0f %%, and"
+            .. " the gap has grown from %.0f %% in %d rounds: members learn to please the selection classifier"):format(
+            100 * last.values[select] / facts[select].ceiling, 100 * last.values[report] / facts[report].ceiling,
+            100 * then_, BACK),
+    }
+end
+
 local function growing_gap(alarms, history, facts)
     local last, before = history[#history], history[#history - BACK]
     if not before then return end
     for select, a in ipairs(facts) do
         for report, b in ipairs(facts) do
-            local comparable = a.role == "selection" and b.role == "report" and a.name == b.name
-                and a.name == "classifier_score"
-            local now, deviation = gap_of(last, facts, select, report)
-            local then_, then_deviation = gap_of(before, facts, select, report)
-            if comparable and now and then_ and now > WIDE
-                and now - then_ > STRANGE * joined(deviation, then_deviation) then
-                alarms[#alarms + 1] = {
-                    kind = "gap", score = report, name = b.name, value = now, before = then_,
-                    message = ("the selection classifier sees %.0f %% of what real images have, the report classifier"
-                        .. " %.0f %%, and the gap has grown from %.0f %% in %d rounds: members learn to please the"
-                        .. " selection classifier"):format(100 * last.values[select] / a.ceiling,
-                        100 * last.values[report] / b.ceiling, 100 * then_, BACK),
-                }
-            end
+            alarms[#alarms + 1] = comparable(a, b) and gap_alarm(last, before, facts, select, report) or nil
         end
     end
 end

@@ -1,6 +1,7 @@
 -- scores.png: the scores of the best, the median and the worst member along their lineages, over those of all others,
 -- beneath them the report score of the same three. Every line goes from a member to the one it comes from, so none goes
 -- back in time where a slot was overwritten.
+local alarm = require "brood.show.alarm"
 local gnuplot = require "brood.plot.gnuplot"
 local history = require "brood.show.history"
 local text = require "brood.show.text"
@@ -16,6 +17,7 @@ local ALONE = "points pt 7 ps 1" .. THIN:match " lc .*" -- in a single round the
 local BOLD = "linespoints pt 7 ps 0.6 lw 3 lc rgb '%s'"
 local CEILING = ("lines dt 2 lw 2 lc rgb '%s'"):format(colors.black)
 local FLAG = ("points pt 9 ps 1.6 lc rgb '%s'"):format(colors.red)
+local ALARM = ("points pt 10 ps 1.6 lw 1.5 lc rgb '%s'"):format(colors.red)
 local FAILED = ("points pt 2 lw 2 lc rgb '%s'"):format(colors.red)
 local CROSS = ("front point pt 2 lw 2 lc rgb '%s' offset 0.5,0.5 font ',9' textcolor rgb '%s'\n"):format(colors.red,
     colors.red)
@@ -97,7 +99,7 @@ local function terms_of(run, panel, lines)
     return parts
 end
 
-local function key_of(run, lines, flags, any_failed)
+local function key_of(run, lines, alarms, flags, any_failed)
     local entries = {}
     for _, line in ipairs(lines) do entries[#entries + 1] = { BOLD:format(line.color), line.name } end
     entries[#entries + 1] = { THIN, "all others" }
@@ -106,6 +108,7 @@ local function key_of(run, lines, flags, any_failed)
     end
     if run.best then entries[#entries + 1] = { BEST, run.ranked == "age" and "trained longest" or "best ever" } end
     if #flags > 0 then entries[#entries + 1] = { FLAG, "suspicious: above real images" } end
+    if #alarms > 0 then entries[#entries + 1] = { ALARM, "alarms" } end
     if any_failed then entries[#entries + 1] = { FAILED, "failed members" } end
     return entries
 end
@@ -131,6 +134,18 @@ local function flagged(run)
     local rows = {}
     for _, node in ipairs(run.nodes) do
         if node.flagged then rows[#rows + 1] = { node.ends, node.score } end
+    end
+    return rows
+end
+
+-- A point for each member that an alarm is about: `brood show` has the words.
+local function alarmed(run)
+    local rows, seen = {}, {}
+    for _, one in ipairs(alarm.of(run)) do
+        if one.node.score and not seen[one.node] then
+            seen[one.node] = true
+            rows[#rows + 1] = { one.node.ends, one.node.score }
+        end
     end
     return rows
 end
@@ -195,19 +210,19 @@ end
 function scores.script(run)
     local lines, panel, report = chosen(run), main_panel(run), report_panel(run)
     local crosses, any_failed = failure_marks(run)
-    local flags, best = flagged(run), run.best and { { run.best.ends, run.best.score } } or {}
-    local marks = { "$flags using 1:2 with " .. FLAG, "$best using 1:2 with " .. BEST }
+    local alarms, flags, best = alarmed(run), flagged(run), run.best and { { run.best.ends, run.best.score } } or {}
+    local marks = { "$alarms using 1:2 with " .. ALARM, "$flags using 1:2 with " .. FLAG, "$best using 1:2 with " .. BEST }
     local below = FOOT + (report and REPORT or 0)
     local words = {
-        data_of(run, panel, lines), report and data_of(run, report, lines) or "", block("flags", flags),
-        block("best", best),
+        data_of(run, panel, lines), report and data_of(run, report, lines) or "", block("alarms", alarms),
+        block("flags", flags), block("best", best),
         ("set multiplot title %s font 'Sans,13'\n"):format(quote(scores.title(run, "scores along lineages"))),
         gnuplot.steps(run.times[run.rounds]), "set lmargin 11\nset rmargin 4\nunset key\n",
         report and "" or "set xlabel 'steps'\n", place(panel, 1 - HEAD - below, below), crosses,
         panel_script(run, panel, lines, marks),
         report and "unset label\nset xlabel 'steps'\n" .. place(report, REPORT, FOOT) or "",
         report and panel_script(run, report, lines, {}) or "",
-        gnuplot.key(key_of(run, lines, flags, any_failed), FOOT), "unset multiplot\n",
+        gnuplot.key(key_of(run, lines, alarms, flags, any_failed), FOOT), "unset multiplot\n",
     }
     return table.concat(words)
 end

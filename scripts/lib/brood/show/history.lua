@@ -7,8 +7,9 @@
 --     ranked                         what the best is best by: "selection" (a selection score), "report" (nothing was
 --                                    selected by: the first report score), or "age" (there are no scores: the steps)
 --     score, lower, ceiling, ceiling_deviation   of that: its name, whether lower is better, what real images have
---     reports                        { { name =, better =, ceiling =, ceiling_deviation = }, ... }: report scores;
---                                    better is "higher" or "lower", nil where nobody said so
+--     honest                         whether real images are the best there is by it
+--     reports                        { { name =, better =, honest =, ceiling =, ceiling_deviation = }, ... }: report
+--                                    scores; better is "higher" or "lower", nil where nobody said so
 --     hypers                         { { name =, kind =, low =, high =, labels = }, ... } in order of name
 --     rounds, planned                rounds done; rounds that it is to have, nil where it has come to its end
 --     times                          steps that a member has had by the end of a round, times[0] = 0
@@ -20,7 +21,8 @@
 -- A node is a member at the end of a round's training:
 --     round, slot, age, state        age in steps, along its lineage
 --     score, deviation, rank         the score as people say it; of two ranks the greater is better
---     reports                        report scores, in their order
+--     reports, report_deviations     report scores, in their order
+--     signals                        { NAME = number }, of its training
 --     failed, flagged                flagged: better than real images by over three standard deviations
 --     values                         hyperparameters that it was trained with: { NAME = number }
 --     parent, children               who its weights come from: the node that was copied, or itself a round before
@@ -72,7 +74,7 @@ local function read_reports(facts)
     while facts["report." .. #reports + 1] do
         local prefix = "report." .. #reports + 1
         reports[#reports + 1] = {
-            name = facts[prefix], better = facts[prefix .. ".better"],
+            name = facts[prefix], better = facts[prefix .. ".better"], honest = facts[prefix .. ".honest"] == "yes",
             ceiling = number_of(facts, prefix .. ".ceiling"),
             ceiling_deviation = number_of(facts, prefix .. ".ceiling.deviation"),
         }
@@ -113,7 +115,7 @@ local function read_facts(self)
     self.ranked = facts.select ~= "none" and "selection" or #self.reports > 0 and "report" or "age"
     self.score = facts.select or "score"
     if self.ranked ~= "selection" then self.score = self.ranked == "report" and self.reports[1].name or "steps" end
-    self.sign = self.lower and -1 or 1
+    self.sign, self.honest = self.lower and -1 or 1, facts["select.honest"] == "yes"
     local ceiling = number_of(facts, "ceiling")
     self.ceiling, self.ceiling_deviation = ceiling and self.sign * ceiling, number_of(facts, "ceiling.deviation") or 0
 end
@@ -139,7 +141,7 @@ local function read_times(self)
 end
 
 local function flagged(self, rank, deviation)
-    if not rank or not self.ceiling then return false end
+    if not rank or not self.ceiling or not self.honest then return false end
     return rank - self.sign * self.ceiling > 3 * math.sqrt((deviation or 0) ^ 2 + self.ceiling_deviation ^ 2)
 end
 
@@ -148,7 +150,8 @@ local function new_node(self, row)
     return {
         round = row.round, slot = row.slot, age = row.age, state = row.state, failed = row.failed == 1,
         rank = rank, score = rank and (self.ranked == "age" and row.age or self.sign * rank), deviation = row.deviation,
-        flagged = flagged(self, rank, row.deviation), reports = {}, values = {}, children = {},
+        flagged = flagged(self, rank, row.deviation), reports = {}, report_deviations = {},
+        signals = {}, values = {}, children = {},
         steps = row.steps, training = 0, scoring = 0, saving = 0,
         begins = self.times[row.round - 1], ends = self.times[row.round],
     }
@@ -164,7 +167,13 @@ local function read_nodes(self)
     end
     for _, row in ipairs(rows_of(self, "reported")) do
         local node = get(self.at, row.round, row.slot)
-        if node and row.report then node.reports[row.report] = row.value end
+        if node and row.report then
+            node.reports[row.report], node.report_deviations[row.report] = row.value, row.deviation
+        end
+    end
+    for _, row in ipairs(rows_of(self, "signal")) do
+        local node = get(self.at, row.round, row.slot)
+        if node and row.name then node.signals[row.name] = row.value end
     end
     for _, row in ipairs(rows_of(self, "ledger")) do
         local node = get(self.at, row.round, row.slot)

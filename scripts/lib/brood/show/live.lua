@@ -5,8 +5,9 @@
 --         out = io.stdout, terminal = true, columns = 80,   -- what it is shown on; found out unless given
 --         hypers = { "d_lr", "g_lr" }, reports = { "frechet" }, score = "classifier_score",
 --         lower = false,                                    -- the score is better when lower
---         ceiling = 9.35, ceiling_deviation = 0.04,         -- of real images
---         rounds = 20, interval = 100, batch = 64, asynchronous = false,
+--         ceiling = 9.35, ceiling_deviation = 0.04,         -- of real images, and whether to beat them is suspicious:
+--         honest = true,
+--         rounds = 20, interval = 100, images = 64 (of a step), asynchronous = false,
 --     }
 --     table:update(views, { moment = "start", round = 0 })
 --     table:update(views, { moment = "ready", round = 0, slot = 3 })    -- of a member, in the middle of a round
@@ -57,7 +58,7 @@ local function shown(self, score) return score and (self.options.lower and -scor
 
 local function flagged(self, view)
     local ceiling = self.options.ceiling
-    if not ceiling or view.failed or not view.score then return false end
+    if not ceiling or not self.options.honest or view.failed or not view.score then return false end
     local noise = math.sqrt((view.deviation or 0) ^ 2 + (self.options.ceiling_deviation or 0) ^ 2)
     return view.score - ceiling > 3 * noise
 end
@@ -114,7 +115,7 @@ end
 local function speed_line(self, views, round)
     if not self.rate then return "" end
     local words = { (self.rate < 100 and text.brief or text.count)(self.rate) .. " steps/s" }
-    if self.options.batch then words[2] = text.count(self.rate * self.options.batch) .. " images/s" end
+    if self.options.images then words[2] = text.count(self.rate * self.options.images) .. " images/s" end
     local seconds = left(self, views, round)
     if seconds and round < self.options.rounds then words[#words + 1] = text.seconds(seconds) .. " left" end
     return table.concat(words, ", ")

@@ -1,5 +1,6 @@
 -- A run in a few lines: what was run, what came of it, what was done to the population, and what it cost. And its
 -- schedules, as Lua that can be replayed.
+local alarm = require "brood.show.alarm"
 local files = require "brood.files"
 local history = require "brood.show.history"
 local text = require "brood.show.text"
@@ -65,7 +66,7 @@ local function add_scores(lines, run, columns)
     for i = by_report and 2 or 1, #run.reports do
         local report = run.reports[i]
         local name = ("report: %s%s"):format(report.name, report.better == "lower" and ", lower is better" or "")
-        local function cell(node) return text.number(node and node.reports[i]) end
+        local function cell(node) return node and node.reports[i] and text.noisy(node.reports[i], node.report_deviations[i]) or "-" end
         row(name, cell, report.ceiling, report.ceiling_deviation)
     end
     lines[#lines + 1] = ""
@@ -137,6 +138,20 @@ local function founders(run)
     return number, all
 end
 
+-- How many of each kind, and the words of the first three.
+local function add_alarms(lines, run)
+    local counts, kinds, alarms = {}, {}, alarm.of(run)
+    for _, one in ipairs(alarms) do
+        if not counts[one.kind] then kinds[#kinds + 1] = one.kind end
+        counts[one.kind] = (counts[one.kind] or 0) + 1
+    end
+    for i, kind in ipairs(kinds) do kinds[i] = ("%s %d"):format(kind, counts[kind]) end
+    if #kinds > 0 then add(lines, "alarms: %s", table.concat(kinds, ", ")) end
+    for i = 1, math.min(3, #alarms) do
+        add(lines, "  member %d in round %d: %s", alarms[i].slot, alarms[i].round, alarms[i].text)
+    end
+end
+
 local function add_done(lines, run)
     local words = {}
     for _, kind in ipairs(DONE) do
@@ -153,6 +168,7 @@ local function add_done(lines, run)
         add(lines, "suspicious: %s better than real images by over three standard deviations, the first in round %d",
             flagged == 1 and "one score is" or flagged .. " scores are", first.round)
     end
+    add_alarms(lines, run)
     local reasons, seen = {}, {}
     for _, event in ipairs(run.events) do
         local reason = event.kind == "failed" and tostring(event.text):gsub("%c", " "):gsub("%d+", "N")

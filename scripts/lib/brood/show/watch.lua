@@ -10,10 +10,8 @@ local alarm = require "brood.show.alarm"
 local command = require "brood.command"
 local files = require "brood.files"
 local history = require "brood.show.history"
-local image = require "brood.image"
 local live = require "brood.show.live"
-local metric = require "brood.metric"
-local pictures = require "brood.command.pictures"
+local pictures = require "brood.show.pictures"
 local plot = require "brood.plot"
 local signals = require "brood.show.signals"
 local summary = require "brood.show.summary"
@@ -21,7 +19,7 @@ local text = require "brood.show.text"
 
 local watch = {}
 
-local SPREAD_IMAGES = 64
+local SHARE = 50 -- of a run's time, one part at most goes into reading its store for alarms
 
 -- ---- what is said ----------------------------------------------------------------------------------------------------
 
@@ -75,13 +73,8 @@ Show.__index = Show
 
 function watch.new(folder, experiment, log)
     local self = setmetatable({ folder = folder, experiment = experiment, log = log }, Show)
-    self.history, self.told = {}, {}                            -- by slot: signals of its rounds; alarms that stand
-    self.measured, self.scores, self.told_scores = {}, {}, {} -- by slot; of the best member, round by round; alarms
+    self.told, self.next_look = {}, 0 -- alarms
     self.painter = plot.painter(folder.directory, function(line) log("%s", line) end)
-    if experiment:makes() == "images" and experiment.data then
-        local reals = experiment.data:samples(1, math.min(SPREAD_IMAGES, experiment.data:count()))
-        self.real_spread = image.spread(reals)
-    end
     return self
 end
 
@@ -120,52 +113,23 @@ function Show:draw(run, round)
     pictures.members(name .. "-members.png", experiment, rows)
 end
 
-local function find(members, slot)
-    for _, member in ipairs(members) do
-        if member.slot == slot then return member end
+-- What its members' signals and the best scores tell, and of rounds that it is done with by now. Reading
+-- the store takes longer the longer the run, so not every round is looked at at once.
+function Show:tell_alarms(round)
+    local now = files.seconds()
+    if self.experiment.members or now < self.next_look then return end
+    for _, one in ipairs(alarm.of(history.read(self.folder.directory), self.looked + 1)) do
+        local key = ("%d %d %s"):format(one.round, one.slot, one.kind)
+        if not self.told[key] then self.log("alarm, step %d, member %d: %s", one.node.ends, one.slot, one.text) end
+        self.told[key] = true -- in an asynchronous run some members are ahead
     end
+    self.looked = round
+    self.next_look = files.seconds() + SHARE * (files.seconds() - now)
 end
 
--- Says each alarm once, until it is over. `found` is a list of { kind =, text = }, `before` what was found last time.
-local function tell_alarms(log, place, found, before)
-    local now = {}
-    for _, one in ipairs(found) do
-        now[one.kind] = true
-        if not before[one.kind] then log("alarm, %s: %s", place, one.text) end
-    end
-    return now
-end
-
--- At a member's ready moment: what its signals tell.
-function Show:look_for_alarms(run, slot)
-    local members = run.members
-    if find(members, slot).failed then return end
-    if run.going then self:measure(run, slot) end
-    self.history[slot] = self.history[slot] or {}
-    table.insert(self.history[slot], run:signals(slot))
-    local place = ("step %d%s"):format(find(members, slot).steps, #members > 1 and (", member %d"):format(slot) or "")
-    self.told[slot] = tell_alarms(self.log, place, alarm.look(self.history[slot], self.real_spread), self.told[slot] or {})
-end
-
-function Show:measure(run, slot)
-    local values, deviations = run:measured(slot)
-    self.measured[slot] = values and { values = values, deviations = deviations }
-end
-
--- After a round: what the scores of the best member tell. A copy's are those of whom it was copied from. In an
--- asynchronous run they were looked at when that was ready; it trains meanwhile.
-function Show:look_at_scores(run)
-    local best = run.scores and best_of(run.members)
-    if not best then return end
-    if not run.going then self:measure(run, best.parent) end
-    local measured = self.measured[best.parent]
-    if not measured then return end
-    table.insert(self.scores, measured)
-    local found = {}
-    for i, one in ipairs(metric.alarms(self.scores, run.scores)) do
-        found[i] = { kind = ("%s %d"):format(one.kind, one.score), text = one.message }
-    end
-    self.told_scores = tell_alarms(self.log, ("round %d"):format(run.round), found, self.told_scores)
+-- Real images that a step takes, as far as that is one number.
+function Show:images()
+    return self.experiment.batch * (tonumber(self.experiment.d_steps) or 1)
 end
 
 -- One member: its signals.
@@ -187,26 +151,27 @@ function Show:tell_signals(run, round)
     local rest = math.max(0, run.planned - round) * run.interval
     if rest > 0 then
         self.log:status(("%s steps/s, %s images/s, %s left"):format(text.number(rate),
-            text.count(rate * self.experiment.batch), text.seconds(rest * seconds)))
+            text.count(rate * self:images()), text.seconds(rest * seconds)))
     end
 end
 
 -- Several members: a table that is drawn in its place, and lines for the log.
 function Show:open(run)
     self.round_start, self.steps = files.seconds(), run.members[1].steps
+    self.looked = run.round -- what is known by now was told when it came up
     if not self.experiment.members and self.experiment.population == 1 then return end
     local scores, experiment = run.scores, self.experiment
     local reports = {}
     for i = 2, #(scores or {}) do reports[i - 1] = scores[i].name end
     local options = {
         hypers = experiment:moving(), reports = experiment.members and experiment.members.reports or reports,
-        score = scores and scores[1].name or "score", lower = scores and scores[1].better == "lower" or nil,
-        rounds = run.planned, interval = run.interval, batch = not experiment.members and experiment.batch or nil,
+        score = scores and (experiment.select and "" or "report: ") .. scores[1].name or "score", lower = scores and scores[1].better == "lower" or nil,
+        rounds = run.planned, interval = run.interval, images = not experiment.members and self:images() or nil,
         asynchronous = experiment.mode == "asynchronous",
     }
     if scores and scores[1].ceiling then
         options.ceiling = (options.lower and -1 or 1) * scores[1].ceiling
-        options.ceiling_deviation = scores[1].ceiling_deviation
+        options.ceiling_deviation, options.honest = scores[1].ceiling_deviation, scores[1].honest
     end
     self.log.table = live.new(options)
     options.out, options.terminal = self.log, false
@@ -234,11 +199,10 @@ function Show:moment(run, moment, slot)
     local alone = not self.experiment.members and self.experiment.population == 1
     if moment == "ready" then
         if not alone then self:update(run, moment, slot) end
-        if not self.experiment.members then self:look_for_alarms(run, slot) end
         return
     end
     if alone then self:tell_signals(run, run.round) else self:update(run, moment) end
-    self:look_at_scores(run)
+    self:tell_alarms(run.round)
     self:draw(run, run.round)
     self.painter:round()
     self.round_start = files.seconds()
@@ -264,6 +228,8 @@ end
 
 function Show:close()
     self.log:status(nil)
+    self.next_look = 0
+    self:tell_alarms(self.looked)
     if self.log.table then self.log.table:finish() end
     self.log.table = nil
 end
