@@ -43,6 +43,9 @@ else
   say =
 endif
 
+# On all cores, unless the user has said on how many.
+parallel = $(MAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+
 # ---- sources -------------------------------------------------------------------------------------------------
 # Files named *_simd.c hold the numeric loops: compiled once for each instruction set, chosen at run time.
 folders := base gan gan/graph gan/kernels gan/program gan/data metrics pbt pbt/store
@@ -137,15 +140,15 @@ test:
 else
 test:
 	sh tests/check_house.sh
-	$(MAKE) tests
-	$(MAKE) REAL=double tests
+	+$(parallel) tests
+	+$(parallel) REAL=double tests
 	tests/run --brood $(out)/brood $(tests) $(patsubst build/%,build/double/%,$(tests)) $(lua_tests) $(cli_tests)
 endif
 
 # The C tests under the address and undefined behaviour sanitizers.
 .PHONY: test-asan
 test-asan:
-	$(MAKE) SAN=asan tests
+	+$(parallel) SAN=asan tests
 	tests/run --brood build/asan/brood $(patsubst build/%,build/asan/%,$(tests)) tests/fuzz/test_seeds.py
 
 # Looks for what breaks a reader, with libFuzzer. Goes on from the inputs of the time before, in build/fuzzer/corpus/;
@@ -188,7 +191,8 @@ demo:
 	$(MAKE) deps
 	$(MAKE) demo
 else
-demo: $(out)/brood
+demo:
+	+$(parallel) all
 	$(out)/brood run scripts/experiments/digits.lua
 endif
 
