@@ -262,11 +262,17 @@ static Status make_room(const Scorer *scorer, ScorerBench *bench, size_t images,
 
 /* ---- measuring ----------------------------------------------------------------------------------------- */
 
-static Status take_measures(const Scorer *scorer, ScorerBench *bench, double *values, double *deviations,
-                            Error *error) {
+static void tell(const ScorerProgress *progress, const char *what, size_t done, size_t all) {
+    if (progress) progress->tell(progress->context, what, done, all);
+}
+
+static Status take_measures(const Scorer *scorer, ScorerBench *bench, const ScorerProgress *progress,
+                            double *values, double *deviations, Error *error) {
     for (size_t i = 0; i < scorer->spec.measure_count; i++) {
+        const Measure *measure = &scorer->spec.measures[i];
         double deviation;
-        Status status = measure_take(scorer, bench, &scorer->spec.measures[i], &values[i], &deviation, error);
+        tell(progress, measure_text(measure->kind), i, scorer->spec.measure_count);
+        Status status = measure_take(scorer, bench, measure, &values[i], &deviation, error);
         if (status) return status;
         if (deviations) deviations[i] = deviation;
     }
@@ -288,11 +294,12 @@ Status scorer_measure(const Scorer *scorer, ScorerBench *bench, const Model *mod
         status = model_sample(model, false, state, sampling, key, first, some, NULL, bench->images, error);
         if (!status) status = take_in(scorer, bench, first, some, error);
     }
-    return status ? status : take_measures(scorer, bench, values, deviations, error);
+    return status ? status : take_measures(scorer, bench, NULL, values, deviations, error);
 }
 
 Status scorer_measure_images(const Scorer *scorer, ScorerBench *bench, const real *images, size_t count,
-                             double *values, double *deviations, Error *error) {
+                             const ScorerProgress *progress, double *values, double *deviations,
+                             Error *error) {
     size_t numbers = scorer->spec.numbers;
     if (count < scorer->samples)
         return error_set(error, STATUS_INVALID, "%zu images, but %zu are to be measured", count,
@@ -303,6 +310,7 @@ Status scorer_measure_images(const Scorer *scorer, ScorerBench *bench, const rea
         size_t some = least(CHUNK, scorer->samples - first);
         memcpy(bench->images, images + first * numbers, some * numbers * sizeof(real));
         status = take_in(scorer, bench, first, some, error);
+        tell(progress, NULL, first + some, scorer->samples);
     }
-    return status ? status : take_measures(scorer, bench, values, deviations, error);
+    return status ? status : take_measures(scorer, bench, progress, values, deviations, error);
 }

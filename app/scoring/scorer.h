@@ -76,9 +76,17 @@ void scorer_bench_free(ScorerBench *bench);
 Status scorer_measure(const Scorer *scorer, ScorerBench *bench, const Model *model, State *state,
                       Workspace *sampling, uint64_t key, double *values, double *deviations, Error *error);
 
+/* Told of while it goes on: `done` of `all` images are looked at (what: NULL), then that the measure `what`
+ * comes next, after `done` of `all`. */
+typedef struct {
+    void *context;
+    void (*tell)(void *context, const char *what, size_t done, size_t all);
+} ScorerProgress;
+
 /* The same of `count` images or points that are at hand, (count, numbers): at least scorer_samples of them.
- */
+ * progress: NULL, nobody is told. */
 Status scorer_measure_images(const Scorer *scorer, ScorerBench *bench, const real *images, size_t count,
-                             double *values, double *deviations, Error *error);
+                             const ScorerProgress *progress, double *values, double *deviations,
+                             Error *error);
 
 #endif

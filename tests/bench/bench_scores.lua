@@ -1,25 +1,19 @@
 -- What scoring costs and what it can tell: the time of one selection score beside 100 training steps, and how far the
 -- classifier score wanders from draw to draw, beside what the program says. Times are the processor's, of one thread.
 --     brood lua tests/bench/bench_scores.lua [time] [spread] [gaming [mnist]] [classifiers [digits] [mnist] [cifar10]]
-package.path = package.path .. ";tests/lua/?.lua"
 local brood = require "brood"
-local reals = require "brood.metric.reals"
+local files = require "brood.files"
+local history = require "brood.show.history"
 local nn, loss, optim, data, metric = brood.nn, brood.loss, brood.optim, brood.data, brood.metric
 
 local wanted = {}
 for _, name in ipairs(arg) do wanted[name] = true end
 if #arg == 0 then wanted = { time = true, spread = true } end
 
-local function seconds(f)
-    local start = os.clock()
-    f()
-    return os.clock() - start
-end
-
 -- ---- time ---------------------------------------------------------------------------------------------------------
 
 -- The DCGAN of bench_step.c; with R1 that of the experiments.
-local function dcgan(width, set, r1)
+local function dcgan(width, set, options)
     local channels = set:shape()[3]
     return brood.experiment {
         name = "bench", data = set, latent = 64, batch = 64,
@@ -39,43 +33,46 @@ local function dcgan(width, set, r1)
                 nn.flatten {}, nn.linear { out = 1 },
             }
         end,
-        loss = loss.non_saturating(r1 and { r1 = 1 } or {}),
+        loss = loss.non_saturating(options.r1 and { r1 = 1 } or {}),
         g_optimizer = optim.adam { lr = 1e-3, beta1 = 0.5 }, d_optimizer = optim.adam { lr = 1e-3, beta1 = 0.5 },
+        rounds = options.rounds, interval = options.interval, select = options.select,
     }
 end
 
-local function least(times, f)
-    local best = math.huge
-    for _ = 1, times do best = math.min(best, seconds(f)) end
-    return best
+local function remove(path)
+    if files.kind(path) == "folder" then
+        for _, name in ipairs(files.list(path)) do remove(path .. "/" .. name) end
+    end
+    os.remove(path)
+end
+
+-- The least seconds of training and of scoring that a round took, by the ledger of a run.
+local function costs(experiment)
+    local directory = os.tmpname()
+    os.remove(directory)
+    local run <close> = experiment:begin { directory = directory, workers = 1 }
+    run:go()
+    local training, scoring = math.huge, math.huge
+    for _, node in ipairs(history.read(directory).nodes) do
+        training, scoring = math.min(training, node.training), math.min(scoring, node.scoring)
+    end
+    remove(directory)
+    return training, scoring
 end
 
 local function time_scores(title, width, set)
-    local training = {}
-    for _, r1 in ipairs { false, true } do
-        local member = dcgan(width, set, r1):member(1, 0)
-        member:train(3)
-        training[r1] = least(5, function() member:train(20) end) * 5
-    end
-    local experiment = dcgan(width, set, false)
-    local member = experiment:member(1, 0)
-    local silent = function() end
-    print(("%s, width %d: 100 steps %.0f ms, with R1 %.0f ms"):format(title, width, training[false] * 1e3,
-        training[true] * 1e3))
+    local plain, with_r1 = costs(dcgan(width, set, { rounds = 4, interval = 100 })),
+        costs(dcgan(width, set, { rounds = 4, interval = 100, r1 = true }))
+    print(("%s, width %d: 100 steps %.0f ms, with R1 %.0f ms"):format(title, width, plain * 1e3, with_r1 * 1e3))
     for _, architecture in ipairs { "strided", "mixed" } do
         local classifier = metric.classifier {
-            data = set, architecture = architecture, steps = 1, cache = false, say = silent, test = set:test(),
+            data = set, architecture = architecture, steps = 1, cache = false, say = function() end, test = set:test(),
         }
         for _, name in ipairs { "classifier_score", "frechet", "kernel", "coverage" } do
-            local scores = { metric[name] { classifier = classifier } }
-            local scorer = metric.scorer(scores, experiment)
-            local images
-            local times = name == "classifier_score" and 10 or 3
-            local sampling = least(times, function() images = member:sample(1, 2500, 1) end)
-            local measuring = least(times, function() scorer:measure(images) end)
-            print(("    %-8s %-17s %4.0f ms: sampling %4.0f, measuring %4.0f; %5.1f %% of 100 steps, %5.1f %% with R1")
-                :format(architecture, name, (sampling + measuring) * 1e3, sampling * 1e3, measuring * 1e3,
-                    100 * (sampling + measuring) / training[false], 100 * (sampling + measuring) / training[true]))
+            local select = metric[name] { classifier = classifier }
+            local _, scoring = costs(dcgan(width, set, { rounds = 8, interval = 2, select = select }))
+            print(("    %-8s %-17s %4.0f ms; %5.1f %% of 100 steps, %5.1f %% with R1"):format(architecture, name,
+                scoring * 1e3, 100 * scoring / plain, 100 * scoring / with_r1))
         end
     end
 end
@@ -111,7 +108,7 @@ if wanted.spread then
     print(("The classifier score over %d draws: its spread, and the deviation that the program gives"):format(DRAWS))
     local set, plenty = data.digits {}, data.digits { count = DRAWS * 5000, seed = 7 }
     local classifier = metric.classifier { data = set, half = 1 }
-    local experiment = dcgan(16, set, true)
+    local experiment = dcgan(16, set, { r1 = true })
     local member = experiment:member(1, 0)
     member:train(800)
     for _, count in ipairs { 1000, 2500, 5000 } do
@@ -160,11 +157,6 @@ if wanted.classifiers then
             print(("%s: both in %d s, %.1f s of the processor"):format(name, os.time() - start, os.clock() - clock))
             print(selection)
             print(report)
-            local images = reals.samples(selection.data, 2500)
-            for _, one in ipairs { selection, report } do
-                print(("    2500 images are looked at in %.0f ms"):format(
-                    1e3 * least(3, function() one:look(images) end)))
-            end
         end
     end
 end

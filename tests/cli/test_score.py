@@ -2,6 +2,7 @@
 """brood score and brood classifier, with small pictures that the test draws."""
 
 import os
+import pty
 import random
 import re
 import shutil
@@ -68,10 +69,12 @@ class Home(unittest.TestCase):
     def tearDownClass(cls):
         shutil.rmtree(cls.home)
 
+    def environment(self, cache=None):
+        return dict(os.environ, XDG_CACHE_HOME=cache or os.path.join(self.home, "cache"))
+
     def brood(self, *arguments, code=FINE, cache=None):
-        environment = dict(os.environ, XDG_CACHE_HOME=cache or os.path.join(self.home, "cache"))
-        done = subprocess.run([BROOD, *arguments], capture_output=True, text=True, env=environment, cwd=self.home,
-                              timeout=300, check=False)
+        done = subprocess.run([BROOD, *arguments], capture_output=True, text=True, env=self.environment(cache),
+                              cwd=self.home, timeout=300, check=False)
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
         return done
 
@@ -188,13 +191,32 @@ class RunTest(Home):
             file.write(RUN % self.real)
         self.brood("run", script, "--out", run)
         done = self.brood("score", run, "--count", "60")
-        self.assertIn("60 of 60 images generated", done.stderr)
+        self.assertIn("60 images generated", done.stderr)
+        self.assertNotIn("\33", done.stderr)
         self.assertGreater(column(done.stdout, "frechet"), 0)
         state = os.path.join(run, "states", sorted(os.listdir(os.path.join(run, "states")))[0])
         self.assertIn("60 images of", self.brood("score", state, "--count", "60").stdout)
         other = self.brood("score", run, "--real", "digits", "--count", "20", code=FAILED)
         self.assertIn("makes images of 8×8×1, those of digits are 32×32×1", other.stderr)
         self.assertIn("not a state file", self.brood("score", script, code=FAILED).stderr)
+        screen = self.on_a_terminal("score", run, "--count", "60")
+        for step in ("60 of 60 images looked at", " measures taken: frechet", "\33[Kbrood: 60 images generated"):
+            self.assertIn(step, screen)
+
+    def on_a_terminal(self, *arguments):
+        """What the program says where its standard error is a terminal."""
+        ours, theirs = pty.openpty()
+        subprocess.run([BROOD, *arguments], stdout=subprocess.DEVNULL, stderr=theirs, env=self.environment(),
+                       check=True)
+        os.close(theirs)
+        screen = b""
+        try:
+            while more := os.read(ours, 65536):
+                screen += more
+        except OSError:  # the other end is closed
+            pass
+        os.close(ours)
+        return screen.decode()
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ static Result measured_images(const Scorer *scorer, const real *images, size_t c
     ScorerBench *bench = scorer_bench_new(scorer, &error);
     assert_non_null(bench);
     check_status(
-        scorer_measure_images(scorer, bench, images, count, result.values, result.deviations, &error),
+        scorer_measure_images(scorer, bench, images, count, NULL, result.values, result.deviations, &error),
         &error);
     scorer_bench_free(bench);
     return result;
@@ -441,11 +441,11 @@ static void test_not_finite(void **state) {
     ScorerBench *bench = scorer_bench_new(scorer, &error);
     assert_non_null(bench);
     images[597 * SIDE * SIDE + 3] = (real)NAN;
-    assert_int_equal(scorer_measure_images(scorer, bench, images, 600, values, deviations, &error),
+    assert_int_equal(scorer_measure_images(scorer, bench, images, 600, NULL, values, deviations, &error),
                      STATUS_NOT_FINITE);
     assert_non_null(strstr(error.message, "image 598 "));
     images[5 * SIDE * SIDE] = (real)INFINITY;
-    assert_int_equal(scorer_measure_images(scorer, bench, images, 600, values, deviations, &error),
+    assert_int_equal(scorer_measure_images(scorer, bench, images, 600, NULL, values, deviations, &error),
                      STATUS_NOT_FINITE);
     assert_non_null(strstr(error.message, "image 6 "));
     for (size_t i = 0; i < layout_numbers(maker.model.layout); i++) maker.state.data[i] = (real)NAN;
@@ -460,7 +460,7 @@ static void test_not_finite(void **state) {
         &error);
     Result again = measured(scorer, &well);
     assert_memory_equal(values, again.values, IMAGE_KINDS * sizeof *values);
-    assert_int_equal(scorer_measure_images(scorer, bench, images, 599, values, deviations, &error),
+    assert_int_equal(scorer_measure_images(scorer, bench, images, 599, NULL, values, deviations, &error),
                      STATUS_INVALID);
     assert_string_equal(error.message, "599 images, but 600 are to be measured");
     Maker other = maker_new(64, 3 * SIDE * SIDE);

@@ -219,11 +219,23 @@ static const Value *images_argument(lua_State *L, int index, const char *what) {
     return images;
 }
 
-/* scorer:measure(images) → values, deviations; or nil and a message when one is not finite */
+/* Calls progress(what or nil, done, all), which is at index 3. */
+static void tell(void *context, const char *what, size_t done, size_t all) {
+    lua_State *L = context;
+    lua_pushvalue(L, 3);
+    lua_pushstring(L, what);
+    lua_pushinteger(L, (lua_Integer)done);
+    lua_pushinteger(L, (lua_Integer)all);
+    lua_call(L, 3, 0); /* an error leaves nothing behind: no memory is held between measures */
+}
+
+/* scorer:measure(images [, progress]) → values, deviations; or nil and a message when one is not finite */
 static int scorer_measure_of(lua_State *L) {
     ScorerBox *box = box_check(L, 1, "measure");
     const Value *images = images_argument(L, 2, "measure: images");
     size_t rows = (size_t)images->shape.size[0], count = scorer_count(box->scorer);
+    ScorerProgress progress = {L, tell};
+    lua_settop(L, 3);
     if (rows == 0 || images->count / rows != scorer_numbers(box->scorer))
         script_error(L, "measure: images of %zu numbers expected, got %zu", scorer_numbers(box->scorer),
                      rows ? images->count / rows : 0);
@@ -233,7 +245,8 @@ static int scorer_measure_of(lua_State *L) {
     if (!box->bench && !(box->bench = scorer_bench_new(box->scorer, &error)))
         script_error(L, "%s", error.message);
     Status status =
-        scorer_measure_images(box->scorer, box->bench, images->data, rows, values, deviations, &error);
+        scorer_measure_images(box->scorer, box->bench, images->data, rows,
+                              lua_isfunction(L, 3) ? &progress : NULL, values, deviations, &error);
     if (status == STATUS_NOT_FINITE) {
         lua_pushnil(L);
         lua_pushstring(L, error.message);
@@ -281,7 +294,9 @@ int scorer_look(lua_State *L) {
 }
 
 static const BindingFunction METHODS[] = {
-    {"measure", "(images: brood.Value): number[]?, number[]|string",
+    {"measure",
+     "(images: brood.Value, progress?: fun(what: string?, done: integer, all: integer)): number[]?, "
+     "number[]|string",
      "Each measure's value and standard deviation; nil and the reason when an image is not finite.",
      scorer_measure_of},
     {"count", "(): integer", "How many measures it takes.", scorer_count_of},

@@ -73,7 +73,14 @@ end
 -- In the place of functions of the script, whose errors are to be told, and not to be a failed member.
 local IDLE = members.functions { init = function() return {} end, step = function() end, score = function() return 0 end }
 
--- A small population in memory, which is not scored; what its first member is like.
+-- A directory that a program's stderr can be kept in, so that it can be told; closing it removes it.
+local function place_for_errors()
+    local path = os.tmpname()
+    os.remove(path)
+    return setmetatable({ path = path }, { __close = function() command.remove(path) end })
+end
+
+-- A small population, which is not scored; what its first member is like.
 local function begin(experiment)
     local functions = experiment.members and experiment.members.member == "lua"
     local small = setmetatable({
@@ -81,12 +88,13 @@ local function begin(experiment)
         population = experiment.initial and experiment.population or math.min(experiment.population, 2),
         scoring = function() return nil end,
     }, { __index = experiment })
-    local run <close> = small:begin {}
+    local place <close> = experiment.members and experiment.members.command and place_for_errors() or nil
+    local run <close> = small:begin { directory = place and place.path }
     local first = run.members[1]
     if first.failed then
         local program = experiment.members and experiment.members.command
-        error("the first member has failed at once" .. (program and (": `%s`, in %s"):format(table.concat(program, " "),
-            experiment.folder) or ""), 0)
+        error(("the first member has failed at once%s: %s"):format(program and (", `%s`, in %s"):format(
+            table.concat(program, " "), experiment.folder) or "", first.failure), 0)
     end
     return first
 end

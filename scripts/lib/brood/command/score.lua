@@ -3,9 +3,11 @@
 -- a folder of PNG files, a run, or a state file of a run.
 local command = require "brood.command"
 local data = require "brood.data"
+local files = require "brood.files"
 local folder = require "brood.folder"
 local image = require "brood.image"
 local metric = require "brood.metric"
+local text = require "brood.show.text"
 
 local NAMES = { "cifar10", "digits", "fashion_mnist", "folder", "grid", "mnist", "ring", "stacked_mnist" }
 local MOST = 10000     -- images
@@ -16,6 +18,20 @@ local TRAINING = 60000 -- training images that copies are looked for among
 
 local function say(format, ...)
     io.stderr:write("brood: ", format:format(...), "\n")
+end
+
+-- On a terminal, a line that the next one takes the place of; nil takes it away.
+local function stands(format, ...)
+    if not files.terminal(true) then return end
+    io.stderr:write("\r\27[K", format and text.cut(("brood: " .. format):format(...), files.terminal(true) - 1) or "")
+end
+
+local function progress(what, done, all)
+    if what then
+        stands("%d of %d measures taken: %s", done, all, what)
+    else
+        stands("%d of %d images looked at", done, all)
+    end
 end
 
 local function named_data(options)
@@ -61,8 +77,10 @@ local function generate(generator, count, seed)
     local pieces = {}
     for first = 1, count, PIECE do
         pieces[#pieces + 1] = generator:sample(first, math.min(PIECE, count - first + 1), seed)
-        say("%d of %d images generated", math.min(count, first + PIECE - 1), count)
+        stands("%d of %d images generated", math.min(count, first + PIECE - 1), count)
     end
+    stands(nil)
+    say("%d images generated", count)
     return image.join(pieces)
 end
 
@@ -132,8 +150,10 @@ return command.main(function(options, path)
     if count < 2 then command.fail("%s: at least two images are needed, there is %d", path, count) end
     local scores = scores_for(real, count)
     say("looking at %d images of %s, and at %s", count, path, real)
+    stands "looking at real images"
     local rows, reason = command.try(metric.report, scores, { sample = function() return images end },
-        { data = real, seed = 1 })
+        { data = real, seed = 1 }, progress)
+    stands(nil)
     if not rows then command.fail("%s: %s", path, reason) end
     print(("%d images of %s, beside %s"):format(count, path, real))
     show(rows)

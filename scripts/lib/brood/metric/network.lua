@@ -38,7 +38,7 @@ function networks.named.mixed(shape)
         local net = convolutions({ { 24, 5, 2 }, { 48, 5, 2 }, { 64, 3, 2 } }, nn.leaky_relu)
         return net:add(nn.flatten {}):add(nn.linear { out = 64 }):add(nn.leaky_relu {})
     end
-    local net = convolutions({ { 32, 3, 1 }, { 96, 3, 2 }, { 128, 3, 2 }, { 128, 3, 1 } }, nn.leaky_relu)
+    local net = convolutions({ { 32, 5, 2 }, { 48, 3, 1 }, { 96, 3, 2 }, { 96, 3, 1 }, { 128, 3, 2 } }, nn.leaky_relu)
     return net:add(nn.global_avg_pool {})
 end
 

@@ -216,9 +216,9 @@ function scorer.suspicious(fact, value, deviation)
     return beyond > 3 * math.sqrt(deviation ^ 2 + fact.ceiling_deviation ^ 2)
 end
 
-local function rows_of(scores, experiment, images)
+local function rows_of(scores, experiment, images, progress)
     local made, finish, facts = prepare(scores, experiment)
-    local values, deviations = made:measure(images)
+    local values, deviations = made:measure(images, progress)
     if not values then return nil, "generated " .. deviations end
     if finish then values, deviations = finish(values, deviations) end
     local rows = {}
@@ -231,9 +231,10 @@ local function rows_of(scores, experiment, images)
     return rows
 end
 
--- A row for each score. nil and the reason when an image is not finite.
-function scorer.report(scores, member, experiment)
-    return rows_of(scores, experiment, member:sample(1, most_samples(scores), experiment.seed))
+-- A row for each score. nil and the reason when an image is not finite. progress(what, done, all) is told of images that
+-- are looked at (what: nil), and of the measure that comes next.
+function scorer.report(scores, member, experiment, progress)
+    return rows_of(scores, experiment, member:sample(1, most_samples(scores), experiment.seed), progress)
 end
 
 local function alone(self)
