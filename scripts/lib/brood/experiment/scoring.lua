@@ -57,9 +57,9 @@ local function exact(number) return number and ("%.17g"):format(number) or nil e
 
 local SPREAD_IMAGES = 64 -- as many as there are in the batch whose spread is a signal
 
--- How much real images differ, which is what the spread of generated ones is compared with.
+-- How much real images or points differ, which is what the spread of generated ones is compared with.
 local function real_spread(self)
-    if self:makes() ~= "images" or not self.data then return nil end
+    if self:makes() == "numbers" or not self.data then return nil end
     return require("brood.image").spread(self.data:samples(1, math.min(SPREAD_IMAGES, self.data:count())))
 end
 

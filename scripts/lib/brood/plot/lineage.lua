@@ -70,7 +70,8 @@ function lineage.script(run)
     add("$winner using 1:2:3 with lines lw %d lc palette notitle", thick)
     add("NaN with lines lw %d lc rgb '%s' title 'has living descendants'", thick, colors.green)
     add("NaN with lines lw %.1f lc rgb '%s' title 'died out'", thin, colors.green)
-    add("$best using 1:2 with points pt 7 ps %.1f lc rgb '%s' title 'the best score ever'", dot, colors.black)
+    add("$best using 1:2 with points pt 7 ps %.1f lc rgb '%s' title '%s'", dot, colors.black,
+        run.ranked == "age" and "trained longest" or "the best score ever")
     if any_failed then
         add("$failed using 1:2 with points pt 2 ps 1.2 lw 2 lc rgb '%s' title 'failed'", colors.red)
     end

@@ -1,6 +1,6 @@
 -- scores.png: the scores of the best, the median and the worst member along their lineages, over those of all others,
 -- beneath them the report score of the same three. Every line goes from a member to the one it comes from, so none goes
--- back in time where a slot was overwritten.
+-- back in time where a slot was overwritten. Where nothing is scored, the losses of G and D take their places.
 local alarm = require "brood.show.alarm"
 local gnuplot = require "brood.plot.gnuplot"
 local history = require "brood.show.history"
@@ -50,6 +50,9 @@ end
 local function chosen(run)
     local ranking = history.ranking(run)
     if #ranking == 0 then return {} end
+    if run.ranked == "age" then
+        return { { name = ("member %d"):format(ranking[1].slot), color = colors.blue, tip = ranking[1] } }
+    end
     local lines = { { name = "best", color = colors.blue, tip = ranking[1] } }
     if #ranking > 2 then lines[2] = { name = "median", color = colors.orange, tip = ranking[(#ranking + 1) // 2] } end
     if #ranking > 1 then lines[#lines + 1] = { name = "worst", color = colors.pink, tip = ranking[#ranking] } end
@@ -102,11 +105,11 @@ end
 local function key_of(run, lines, alarms, flags, any_failed)
     local entries = {}
     for _, line in ipairs(lines) do entries[#entries + 1] = { BOLD:format(line.color), line.name } end
-    entries[#entries + 1] = { THIN, "all others" }
+    if run.population > 1 then entries[#entries + 1] = { THIN, "all others" } end
     if run.ceiling or run.reports[1] and run.reports[1].ceiling then
         entries[#entries + 1] = { CEILING, "real images ± 3 deviations" }
     end
-    if run.best then entries[#entries + 1] = { BEST, run.ranked == "age" and "trained longest" or "best ever" } end
+    if run.best and run.ranked ~= "age" then entries[#entries + 1] = { BEST, "best ever" } end
     if #flags > 0 then entries[#entries + 1] = { FLAG, "suspicious: above real images" } end
     if #alarms > 0 then entries[#entries + 1] = { ALARM, "alarms" } end
     if any_failed then entries[#entries + 1] = { FAILED, "failed members" } end
@@ -139,12 +142,13 @@ local function flagged(run)
 end
 
 -- A point for each member that an alarm is about: `brood show` has the words.
-local function alarmed(run)
+local function alarmed(run, score_of)
     local rows, seen = {}, {}
     for _, one in ipairs(alarm.of(run)) do
-        if one.node.score and not seen[one.node] then
+        local score = score_of(one.node)
+        if score and not seen[one.node] then
             seen[one.node] = true
-            rows[#rows + 1] = { one.node.ends, one.node.score }
+            rows[#rows + 1] = { one.node.ends, score }
         end
     end
     return rows
@@ -155,16 +159,25 @@ end
 -- `better`: "higher" or "lower", nil where nobody said so.
 local function label_of(name, better) return better and ("%s\n%s is better"):format(name, better) or name end
 
+-- A player's loss, where there are no scores.
+local function loss_panel(name, player, small)
+    return {
+        name = name, small = small, label = ("loss of %s"):format(player), ceiling_deviation = 0,
+        score_of = function(node) return node.signals[player .. ".loss"] end,
+    }
+end
+
 local function main_panel(run)
+    if run.ranked == "age" then return loss_panel("main", "G") end
     return {
         name = "main", lower = run.lower, score_of = function(node) return node.score end,
-        label = run.ranked == "age" and "steps of training"
-            or label_of((run.ranked == "report" and "report: " or "") .. run.score, run.lower and "lower" or "higher"),
+        label = label_of((run.ranked == "report" and "report: " or "") .. run.score, run.lower and "lower" or "higher"),
         ceiling = run.ceiling, ceiling_deviation = run.ceiling_deviation,
     }
 end
 
 local function report_panel(run)
+    if run.ranked == "age" then return loss_panel("report", "D", true) end
     local index = run.ranked == "report" and 2 or 1 -- the first is above
     local report = run.reports[index]
     return report and {
@@ -210,13 +223,14 @@ end
 function scores.script(run)
     local lines, panel, report = chosen(run), main_panel(run), report_panel(run)
     local crosses, any_failed = failure_marks(run)
-    local alarms, flags, best = alarmed(run), flagged(run), run.best and { { run.best.ends, run.best.score } } or {}
+    local alarms, flags = alarmed(run, panel.score_of), flagged(run)
+    local best = run.best and run.ranked ~= "age" and { { run.best.ends, run.best.score } } or {}
     local marks = { "$alarms using 1:2 with " .. ALARM, "$flags using 1:2 with " .. FLAG, "$best using 1:2 with " .. BEST }
     local below = FOOT + (report and REPORT or 0)
     local words = {
         data_of(run, panel, lines), report and data_of(run, report, lines) or "", block("alarms", alarms),
         block("flags", flags), block("best", best),
-        ("set multiplot title %s font 'Sans,13'\n"):format(quote(scores.title(run, "scores along lineages"))),
+        ("set multiplot title %s font 'Sans,13'\n"):format(quote(scores.title(run, run.ranked == "age" and "losses along lineages" or "scores along lineages"))),
         gnuplot.steps(run.times[run.rounds]), "set lmargin 11\nset rmargin 4\nunset key\n",
         report and "" or "set xlabel 'steps'\n", place(panel, 1 - HEAD - below, below), crosses,
         panel_script(run, panel, lines, marks),

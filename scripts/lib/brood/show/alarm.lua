@@ -60,7 +60,7 @@ function alarm.look(signals, real_spread)
     end
     local spread = last(signals, "spread", 1)[1]
     if real_spread and spread and #signals > SOONEST and spread < COLLAPSED * real_spread then
-        say("collapse", ("collapse: images differ by %.3f, real ones by %.3f: G makes nearly the same every time"):format(
+        say("collapse", ("collapse: what G makes differs by %.2g, what is real by %.2g: G makes nearly the same every time"):format(
             spread, real_spread))
     end
     for _, player in ipairs { "D", "G" } do say(player .. " explodes", exploded(signals, player)) end

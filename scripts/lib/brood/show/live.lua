@@ -5,6 +5,7 @@
 --         out = io.stdout, terminal = true, columns = 80,   -- what it is shown on; found out unless given
 --         hypers = { "d_lr", "g_lr" }, reports = { "frechet" }, score = "classifier_score",
 --         lower = false,                                    -- the score is better when lower
+--         unscored = false,                                 -- members are not scored at all
 --         ceiling = 9.35, ceiling_deviation = 0.04,         -- of real images, and whether to beat them is suspicious:
 --         honest = true,
 --         rounds = 20, interval = 100, images = 64 (of a step), asynchronous = false,
@@ -54,7 +55,9 @@ end
 -- ---- what is known of the members ----------------------------------------------------------------------------------
 
 -- As people know it; a float, so that it is not shown as a count.
-local function shown(self, score) return score and (self.options.lower and -score or score) + 0.0 end
+local function shown(self, score)
+    return score and not self.options.unscored and (self.options.lower and -score or score) + 0.0 or nil
+end
 
 local function flagged(self, view)
     local ceiling = self.options.ceiling
@@ -64,8 +67,9 @@ local function flagged(self, view)
 end
 
 -- Those with a score, the best first.
-local function ranking(views)
+local function ranking(self, views)
     local list = {}
+    if self.options.unscored then return list end
     for _, view in ipairs(views) do
         if not view.failed and view.score and view.score == view.score then list[#list + 1] = view end
     end
@@ -150,9 +154,11 @@ local function all_columns(self)
         return function(view) return text.number(not view.failed and view.reports[i] or nil) end
     end
     add(1, "member", function(view) return ("%d"):format(view.slot) end)
-    add(3, self.options.score or "score", function(view)
-        return view.failed and "-" or text.noisy(shown(self, view.score), view.deviation)
-    end)
+    if not self.options.unscored then
+        add(3, self.options.score or "score", function(view)
+            return view.failed and "-" or text.noisy(shown(self, view.score), view.deviation)
+        end)
+    end
     add(1000, "from", function(view) return is_copy(view) and ("%d"):format(view.parent) or "" end)
     local function name_of(i) return reports[i] == self.options.score and "report" or reports[i] end
     if reports[1] then add(4, name_of(1), report(1)) end
@@ -198,9 +204,9 @@ end
 -- ---- the table -----------------------------------------------------------------------------------------------------
 
 -- As many as there is room for: the best ones, in order of slot.
-local function choose(views, most)
+local function choose(self, views, most)
     if #views <= most then return views, {} end
-    local best, kept, others = ranking(views), {}, {}
+    local best, kept, others = ranking(self, views), {}, {}
     for i = 1, math.min(most, #best) do kept[best[i].slot] = true end
     local chosen = {}
     for _, view in ipairs(views) do
@@ -239,8 +245,8 @@ local function summary_line(self, views, best, info)
 end
 
 local function frame(self, views, info, columns, rows)
-    local room, lines, best = columns - 1, {}, ranking(views)[1]
-    local some, others = choose(views, math.max(1, rows - 6))
+    local room, lines, best = columns - 1, {}, ranking(self, views)[1]
+    local some, others = choose(self, views, math.max(1, rows - 6))
     local chosen, missing, rest = lay_out(self, some, room)
     local function line(cell_of, state)
         local words = {}
@@ -303,7 +309,7 @@ local function round_line(self, views, info)
             "failures", "seconds")
         self.headed = true
     end
-    local list = ranking(views)
+    local list = ranking(self, views)
     local best, median, worst = list[1], list[(#list + 1) // 2], list[#list]
     local steps = 0
     for _, view in ipairs(views) do steps = math.max(steps, view.steps) end

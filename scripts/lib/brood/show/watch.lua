@@ -166,6 +166,7 @@ function Show:open(run)
     local options = {
         hypers = experiment:moving(), reports = experiment.members and experiment.members.reports or reports,
         score = scores and (experiment.select and "" or "report: ") .. scores[1].name or "score", lower = scores and scores[1].better == "lower" or nil,
+        unscored = not scores and not experiment.members or nil,
         rounds = run.planned, interval = run.interval, images = not experiment.members and self:images() or nil,
         asynchronous = experiment.mode == "asynchronous",
     }
