@@ -263,6 +263,18 @@ class TestShow(Case):
         self.assertIn("report: modes", words)
         self.assertNotIn("selection", words)
 
+    def test_lower_is_better(self):
+        with open(self.path("low.lua"), "w") as file:
+            file.write(ring(select="metric.reverse_kl { samples = 200 }", rounds="2",
+                            report="{ metric.reverse_kl { samples = 200 } }"))
+        said = self.good("run", "low.lua", "--out", "low", path=without_gnuplot())
+        tables = json.loads(self.good("export", "low", "--json"))
+        reported = {(row["round"], row["slot"]): row["value"] for row in tables["reported"]}
+        for row in tables["scored"]:
+            self.assertEqual(row["score"], reported[row["round"], row["slot"]])
+        best = min(row["score"] for row in tables["scored"] if row["round"] == 1)
+        self.assertRegex(said, rf"\n +1 +20  {best:.3f} ")
+
     def test_no_scores_at_all(self):
         show, lineage, schedule = self.run_unselected("unscored", "{}")
         self.assertIn("\nnothing was selected by\n", show)

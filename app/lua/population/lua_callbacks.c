@@ -185,7 +185,10 @@ static void push_reports(lua_State *L, const PbtKind *kind, const PbtView *view)
     }
 }
 
-void callback_push_view(lua_State *L, const PbtOptions *options, const PbtView *view) {
+void callback_push_view(lua_State *L, const Population *population, const PbtView *view) {
+    const PbtOptions *options = &population->options;
+    double window[PBT_WINDOW];
+    for (size_t i = 0; i < view->window_count; i++) window[i] = population->sign * view->window[i];
     luaL_checkstack(L, LUA_MINSTACK, "a member");
     lua_createtable(L, 0, 14);
     set_integer(L, "slot", view->slot);
@@ -194,7 +197,7 @@ void callback_push_view(lua_State *L, const PbtOptions *options, const PbtView *
     set_integer(L, "parent", view->parent);
     set_flag(L, "failed", view->failed);
     set_flag(L, "pinned", view->pinned);
-    set_number(L, "score", view->score.score);
+    set_number(L, "score", population->sign * view->score.score + 0.0); /* no -0 */
     set_number(L, "deviation", view->score.deviation);
     set_number(L, "fitness", view->fitness);
     set_text(L, "state", view->state);
@@ -203,7 +206,7 @@ void callback_push_view(lua_State *L, const PbtOptions *options, const PbtView *
     lua_setfield(L, -2, "reports");
     callback_push_values(L, &options->space, view->values);
     lua_setfield(L, -2, "values");
-    callback_push_numbers(L, view->window, view->window_count);
+    callback_push_numbers(L, window, view->window_count);
     lua_setfield(L, -2, "window");
 }
 
@@ -227,7 +230,7 @@ static void read_donor(lua_State *L, const ExploitCall *call) {
     if (lua_istable(L, -1)) lua_getfield(L, -1, "slot");
     if (!lua_isinteger(L, -1))
         script_error(L, "exploit: the function of %s must return one of the others, or nil; it returned a %s",
-                     place, luaL_typename(L, -1));
+                     place, luaL_typename(L, -1 - lua_istable(L, -2)));
     lua_Integer slot = lua_tointeger(L, -1);
     for (size_t i = 0; i < call->count; i++)
         if (call->members[i].slot == slot) *call->donor = (ptrdiff_t)i;
@@ -245,12 +248,12 @@ static int exploit_body(lua_State *L) {
     callback_seed_random(L, (uint64_t)call->members[call->me].slot, "lua.exploit", call->stream.counter);
     callback_function(L, "exploit");
     lua_pushinteger(L, call->token);
-    callback_push_view(L, &population->options, &call->members[call->me]);
+    callback_push_view(L, population, &call->members[call->me]);
     lua_createtable(L, (int)call->count, 0);
     lua_Integer others = 0;
     for (size_t i = 0; i < call->count; i++) {
-        if (i == call->me) continue;
-        callback_push_view(L, &population->options, &call->members[i]);
+        if (i == call->me || call->members[i].failed) continue; /* who is nobody's donor */
+        callback_push_view(L, population, &call->members[i]);
         lua_rawseti(L, -2, ++others);
     }
     rng_push(L, call->stream);

@@ -121,7 +121,7 @@ static void read_scorer(lua_State *L, int spec, Population *population, GanOptio
         lua_pop(L, 1);
         if (measures > GAN_MEASURES) script_error(L, "at most %d measures, got %zu", GAN_MEASURES, measures);
         binding_field(L, spec, "sign");
-        options->sign = lua_isnil(L, -1) ? 1 : binding_number(L, -1, "sign");
+        options->sign = population->sign = lua_isnil(L, -1) ? 1 : binding_number(L, -1, "sign");
         if (binding_field(L, spec, "finish") == LUA_TFUNCTION) options->judge = judge;
         lua_pop(L, 2);
     }

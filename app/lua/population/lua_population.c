@@ -82,6 +82,7 @@ static int population_new(lua_State *L) {
     lua_setiuservalue(L, SELF, POPULATION_KEEPS);
     population->L = L;
     population->self = SELF;
+    population->sign = 1;
     options_read(L, spec, keeps, population);
     read_kind(L, spec, keeps, population);
     Error error;
@@ -133,7 +134,7 @@ static int push_members(lua_State *L, const char *what, PbtView view(const PbtRu
     lua_createtable(L, (int)count, 0);
     for (size_t i = 0; i < count; i++) {
         PbtView member = view(population->run, i);
-        callback_push_view(L, &population->options, &member);
+        callback_push_view(L, population, &member);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
     return 1;

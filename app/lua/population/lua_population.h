@@ -29,6 +29,7 @@ typedef struct {
     GanKind *gan;
     const Scorer *scorer, *reporter; /* of the GANs; NULL: none */
     ProgramKind *program;
+    double sign; /* of the score as people say it: -1 where lower is better, which pbt/ knows nothing of */
     bool asks;  /* a function of the table tells when to stop */
     bool going; /* pbt/ is at work: what its functions call must leave the run alone */
     /* Where callbacks find Lua: set by whoever enters. Nothing of pbt/ runs outside of such a call. */
@@ -50,7 +51,7 @@ void callback_seed_random(lua_State *L, uint64_t slot, const char *purpose, uint
 void callback_keeps(lua_State *L); /* pushes the table that the population keeps */
 void callback_push_values(lua_State *L, const PbtSpace *space, const double *values); /* { name = value } */
 void callback_read_values(lua_State *L, int index, const PbtSpace *space, const char *what, double *values);
-void callback_push_view(lua_State *L, const PbtOptions *options, const PbtView *view);
+void callback_push_view(lua_State *L, const Population *population, const PbtView *view);
 void callback_push_numbers(lua_State *L, const double *numbers, size_t count);
 void callback_read_numbers(lua_State *L, int index, const char *what, double *numbers, size_t count);
 

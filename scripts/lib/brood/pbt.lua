@@ -9,10 +9,10 @@
 -- and down, and turns round at the bounds (pbt.perturb tells how far): nothing drifts by itself.
 --
 -- Either rule may be a function. Both are to depend on what they are given alone; `rng` draws random numbers:
---     exploit = function(me, others, rng) return others[1] end           -- the donor, or nil
+--     exploit = function(me, others, rng) return others[1] end           -- the donor, or nil; failed ones are left out
 --     explore = function(h, rng) h.g_lr = h.g_lr * rng:uniform(0.5, 2) return h end
--- A member is a table: slot, score, deviation, reports, fitness (what is compared; greater is better), values (its
--- hyperparameters), window (the last scores of its lineage), steps, age, parent, failed, pinned.
+-- A member is a table: slot, score, deviation, reports, fitness (what is compared: greater is better, whatever the score
+-- is), values (its hyperparameters), window (the last scores of its lineage), steps, age, parent, failed, pinned.
 local check = require "brood.check"
 local script = require "brood.script"
 

@@ -69,7 +69,7 @@ function Terminal.test_a_table_shows_each_member()
     lu.assertStrContains(lines[4], "failed: training: the loss is nan")
     lu.assertStrContains(lines[5], "suspicious: above real images")
     lu.assertStrMatches(lines[6], " +4 .*pinned")
-    lu.assertStrContains(lines[7], "round 3 of 20; best 9.400 ± 0.050, member 3; 1 copy; 1 failed")
+    lu.assertStrContains(lines[7], "round 3 of 20; best 9.400 ± 0.050, member 3; real images 9.000 ± 0.040; 1 copy; 1 failed")
 end
 
 function Terminal.test_the_best_is_bold()
@@ -78,10 +78,11 @@ function Terminal.test_the_best_is_bold()
     lu.assertStrContains(out.text(), "\27[1m     1")
     lu.assertNotStrContains(out.text(), "\27[1m     0")
     out.clear()
-    live.new(options(out, { lower = true })):update({ view(0, -45), view(1, -6.25) }, { moment = "round", round = 1 })
-    lu.assertStrContains(out.text(), "\27[1m     1") -- the store's sign: greater is better
-    lu.assertStrContains(out.text(), "6.250 ± 0.050")
-    lu.assertNotStrContains(out.text(), "-6.25")
+    live.new(options(out, { lower = true, ceiling = 0.5 })):update({ view(0, 45), view(1, 6.25), view(2, 0.1) },
+        { moment = "round", round = 1 })
+    lu.assertStrContains(out.text(), "best 0.100 ± 0.050, member 2")
+    lu.assertStrContains(out.text(), "\27[33m     2") -- below what real images have: suspicious
+    lu.assertNotStrContains(out.text(), "\27[33m     1")
 end
 
 -- However narrow: no line is longer than the terminal, and the most important columns stay.
@@ -165,7 +166,8 @@ function Lines.test_a_line_a_round()
     board:update(views, { moment = "round", round = 2, seconds = 4 })
     board:finish()
     local lines = lines_of(out.text())
-    lu.assertEquals(#lines, 3)
+    lu.assertEquals(#lines, 4)
+    lu.assertEquals(table.remove(lines, 1), "real images: inception 9.000 ± 0.040")
     lu.assertStrMatches(lines[1], "round +step +inception +member +median +worst +report +copies failures +seconds")
     lu.assertStrMatches(lines[2], " +1 +100 +6%.250 ± 0%.050 +1 +4%.500 +2%.000 +6%.000 +1 +1 +2%.5")
     lu.assertStrMatches(lines[3], " +2 .* 1%.5")
@@ -176,7 +178,7 @@ function Lines.test_all_failed_and_suspicious()
     local out = paper()
     local board = live.new(options(out, { terminal = false }))
     board:update({ view(0, nil, FAILED) }, { moment = "round", round = 1, seconds = 1 })
-    lu.assertStrMatches(lines_of(out.text())[2], " +1 +100 +%- +%- +%- +%- +%- +0 +1 +%-")
+    lu.assertStrMatches(lines_of(out.text())[3], " +1 +100 +%- +%- +%- +%- +%- +0 +1 +%-")
     board:update({ view(0, 9.5) }, { moment = "round", round = 2, seconds = 1 })
     lu.assertStrContains(out.text(), "suspicious: member 0 is better than real images")
 end

@@ -198,9 +198,16 @@ function Rules.test_experiments()
         }
     end)
     fails("select: the member scores itself", function()
-        nothing { select = brood.metric.modes_score {}, data = brood.data.ring {} }
+        nothing { select = brood.metric.modes_score {} }
     end)
-    fails("generator: there is a member, which is no GAN", function() nothing { generator = print } end)
+    for _, field in ipairs { { generator = print }, { data = brood.data.ring {} }, { batch = 8 }, { d_steps = 2 },
+        { g_optimizer = optim.adam {} } } do
+        fails(next(field) .. ": the members are no GANs, and nothing reads it", function() nothing(field) end)
+    end
+    fails("exploit: a rule such as pbt.truncation {}, or a function, expected", function()
+        nothing { exploit = pbt.tournament } -- without {}
+    end)
+    fails("rules: a table of functions expected", function() nothing { rules = { a = 5 } } end)
     fails("select, report: there is no data to compare images with", function()
         brood.experiment {
             name = "x", generator = print, discriminator = print, loss = print, report = { brood.metric.frechet {} },
@@ -352,10 +359,16 @@ end
 
 -- ---- --set ---------------------------------------------------------------------------------------------------------
 
+local function gan(fields)
+    local spec = { name = "x", generator = print, discriminator = print, loss = print }
+    for name, value in pairs(fields or {}) do spec[name] = value end
+    return spec
+end
+
 -- An experiment as the command line changes it.
 local function with(settings, fields)
     experiment.overrides = settings
-    local fine, made = pcall(nothing, fields or {})
+    local fine, made = pcall(fields and fields.loss and brood.experiment or nothing, fields or {})
     experiment.overrides = nil
     if not fine then error(made, 0) end
     return made
@@ -372,7 +385,7 @@ function Override.test_fields()
         { "recombine", "true" }, { "interval", "7" } })
     lu.assertEquals({ made.population, made.name, made.mode, made.seed, made.recombine, made.interval },
         { 4, "other", "asynchronous", 12, true, 7 })
-    lu.assertEquals(with({ { "ema", "0.5" } }).ema, 0.5)
+    lu.assertEquals(with({ { "ema", "0.5" } }, gan()).ema, 0.5)
     lu.assertEquals(with({ { "rounds", "3" }, { "rounds", "5" } }).rounds, 5)
 end
 
@@ -394,9 +407,9 @@ function Override.test_by_the_rule_of_the_field()
     lu.assertEquals(with({ { "name", "true" } }).name, "true")
     lu.assertEquals(with({ { "hyper.kind", "3" } }, { hyper = { kind = pbt.uniform(1, 5) } }).hyper.kind, 3)
     local adam = optim.adam { lr = 1e-3, clip = 5 }
-    local made = with({ { "g_optimizer.epsilon", "1e-6" } }, { g_optimizer = adam }).g_optimizer
+    local made = with({ { "g_optimizer.epsilon", "1e-6" } }, gan { g_optimizer = adam }).g_optimizer
     lu.assertEquals(made, { kind = "adam", lr = 1e-3, clip_norm = 5, epsilon = 1e-6 })
-    lu.assertEquals(with({ { "g_optimizer.clip", "2" } }, { g_optimizer = adam }).g_optimizer.clip_norm, 2)
+    lu.assertEquals(with({ { "g_optimizer.clip", "2" } }, gan { g_optimizer = adam }).g_optimizer.clip_norm, 2)
     lu.assertNil(adam.epsilon)
     lu.assertEquals(with({ { "explore.chance", "0.5" } }, { explore = pbt.resample {} }).explore.resample, 0.5)
 end
@@ -420,7 +433,7 @@ function Override.test_refused()
     refused("--set explore.chance: the script's explore is a function", "explore.chance", "1",
         { explore = function(h) return h end })
     refused("--set g_optimizer.epsilo: optim.adam: there is no field 'epsilo': did you mean 'epsilon'?",
-        "g_optimizer.epsilo", "1", { g_optimizer = optim.adam {} })
+        "g_optimizer.epsilo", "1", gan { g_optimizer = optim.adam {} })
     refused("--set exploit.bottom: the script gives no exploit", "exploit.bottom", "0.1")
     refused("nothing within members can be set", "members.step", "1")
     refused("nothing within hiper can be set", "hiper.lr", "1")

@@ -45,6 +45,21 @@ function Exploit.test_what_it_returns()
     lu.assertEquals(run.members[1].window, { 20, 40 })
 end
 
+-- Those that have failed have no score, and are nobody's donor: they are not among the others.
+function Exploit.test_failed_members_are_left_out()
+    local seen = {}
+    local run <close> = walk({ exploit = function(me, others)
+        seen[#seen + 1] = ("%d of %d"):format(me.slot, #others)
+        table.sort(others, function(a, b) return a.score > b.score end)
+        return others[1]
+    end }, { score = function(me)
+        if me.born == 2 then error "it broke" end
+        return me.at
+    end }):begin {}
+    lu.assertEquals(run:go(1), "finished")
+    lu.assertEquals(seen, { "0 of 2", "1 of 2", "3 of 2" }) -- a failed one is replaced without being asked
+end
+
 function Exploit.test_rubbish()
     local function refused(text, exploit)
         local run <close> = walk({ exploit = exploit }):begin {}
@@ -57,7 +72,7 @@ function Exploit.test_rubbish()
     refused("must return one of the others, or nil; it returned a string", function() return "best" end)
     refused("it returned a number", function() return 1.5 end)
     refused("it returned a boolean", function() return true end)
-    refused("it returned a nil", function() return {} end)
+    refused("it returned a table", function() return {} end)
     refused("named member 9, which there is not", function() return 9 end)
     refused("named member -1, which there is not", function() return -1 end)
     refused("its own donor", function(me) return me end)

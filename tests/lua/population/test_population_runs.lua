@@ -185,6 +185,23 @@ local INITIAL = {
     { width = 8, gamma = 2, g_lr = 0.02, d_lr = 0.03 },
 }
 
+-- Where lower is better, scores are what they are called, and fitness is what is greater when it is better.
+function Gans.test_lower_is_better()
+    local seen = {}
+    local score = { samples = 50 }
+    local run <close> = points({
+        select = brood.metric.reverse_kl(score), report = { brood.metric.reverse_kl(score) },
+        exploit = function(me) seen[#seen + 1] = me end,
+    }):begin {}
+    run:go(1)
+    lu.assertEquals(#seen, 3)
+    for i, me in ipairs(seen) do
+        lu.assertTrue(me.score > 0)
+        lu.assertEquals({ me.fitness, me.window[1], me.reports[1] }, { -me.score, me.score, me.score })
+        lu.assertEquals(run.members[i].score, me.score)
+    end
+end
+
 -- Two shapes in one population: the shape goes with the weights.
 function Gans.test_structural()
     local run <close> = points { initial = INITIAL }:begin {}

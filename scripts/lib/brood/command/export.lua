@@ -100,9 +100,20 @@ local function write_json(tables)
     io.write "\n}\n"
 end
 
+-- The store has scores so that greater is better; people have them as they are called.
+local function turn_scores(tables)
+    local lower = false
+    for _, row in ipairs(tables.fact or {}) do lower = lower or row.name == "select.better" and row.value == "lower" end
+    if not lower then return end
+    for _, name in ipairs { "scored", "standing" } do
+        for _, row in ipairs(tables[name] or {}) do row.score = row.score and 0.0 - row.score end
+    end
+end
+
 return command.main(function(options, directory)
     if not options.csv == not options.json then command.misuse "export: one of --csv and --json expected" end
     local tables = command.try(record.export, directory, options.ledger)
+    turn_scores(tables)
     local write = options.csv and write_csv or write_json
     write(tables)
 end)

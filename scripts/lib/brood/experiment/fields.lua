@@ -25,8 +25,10 @@ local FUNCTION = { "function", is = is_callable }
 local OPTIMIZER = { "optimizer, such as optim.adam {},", is = is_optimizer }
 
 local function rule(name, example)
+    local makers = {} -- as pbt.tournament is, which was to be called
+    for _, maker in pairs(pbt) do makers[maker] = true end
     return { ("rule such as %s {}, or a function,"):format(example), is = function(value)
-        return type(value) == "function" or pbt.is_rule(value) == name
+        return type(value) == "function" and not makers[value] or pbt.is_rule(value) == name
     end }
 end
 
@@ -44,6 +46,14 @@ local function is_list_of(is)
 end
 
 local function is_table(value) return type(value) == "table" end
+
+local function is_table_of_functions(value)
+    if type(value) ~= "table" then return false end
+    for _, element in pairs(value) do
+        if type(element) ~= "function" then return false end
+    end
+    return true
+end
 
 local CONTROLS = { "off", "random-search", "random-fitness", "weights-only", "hypers-only", "no-explore", "explore-only" }
 
@@ -75,7 +85,7 @@ local FIELDS = {
     report = { "list of scores, such as { metric.frechet {} },", is = is_list_of(is_score) }, -- what people are told
     exploit = rule("exploit", "pbt.truncation"),     -- usually pbt.truncation {}, of one member pbt.none {}
     explore = rule("explore", "pbt.perturb"),        -- usually pbt.perturb {}
-    rules = { "table of functions", is = is_table }, -- that a schedule sets run.exploit or run.explore to
+    rules = { "table of functions", is = is_table_of_functions }, -- that a schedule sets run.exploit or run.explore to
     schedule = { "function" },                       -- schedule(run), after each round: population.lua tells
     burn_in = { "number", integer = true, min = 0, default = 0 }, -- steps before the first exploit
     recombine = { "boolean" },                       -- G and D from a donor each
@@ -119,14 +129,18 @@ function fields.apply_overrides(given, overrides)
     return changed
 end
 
--- A GAN, or a member of another kind.
-function fields.check_kind(self)
-    for _, name in ipairs { "generator", "discriminator", "loss" } do
-        if self.members and self[name] then
-            script.fail(("experiment: %s: there is a member, which is no GAN"):format(name))
-        elseif not self.members then
-            check.value("experiment: " .. name, self[name], { "function", is = is_callable })
-        end
+local OF_GANS = {
+    "generator", "discriminator", "loss", "data", "latent", "batch", "augment", "g_optimizer", "d_optimizer", "d_steps",
+    "update", "fake", "conditional", "ema", "ema_warmup",
+}
+
+-- A GAN, or a member of another kind, which reads none of a GAN's fields; `given` is what the script has.
+function fields.check_kind(self, given)
+    for _, name in ipairs(self.members and OF_GANS or {}) do
+        if given[name] then script.fail(("experiment: %s: the members are no GANs, and nothing reads it"):format(name)) end
+    end
+    for _, name in ipairs(self.members and {} or { "generator", "discriminator", "loss" }) do
+        check.value("experiment: " .. name, self[name], { "function", is = is_callable })
     end
 end
 

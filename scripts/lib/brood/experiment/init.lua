@@ -16,8 +16,9 @@ Experiment.__name = "brood.Experiment"
 local experiment = {}
 
 function experiment.new(given)
-    local self = check.fields("experiment", fields.apply_overrides(given, experiment.overrides), fields.rules)
-    fields.check_kind(self)
+    given = fields.apply_overrides(given, experiment.overrides)
+    local self = check.fields("experiment", given, fields.rules)
+    fields.check_kind(self, given)
     local adam = { kind = "adam", lr = 2e-4, beta1 = 0.5 }
     self.g_optimizer, self.d_optimizer = self.g_optimizer or adam, self.d_optimizer or adam
     self.d_steps, self.ema, self.hyper = self.d_steps or 1, self.ema or 0.999, self.hyper or {}

@@ -17,8 +17,7 @@
 --     table:finish()
 --
 -- A view is { slot, failed, pinned, steps, age, score, deviation, reports = {}, values = { NAME = number or text },
--- parent = slot, failure = text }. Scores and the ceiling are as the store has them: greater is better; with `lower`
--- they are shown with the other sign. `seconds` in an update is the time on a clock, for those who have one of their
+-- parent = slot, failure = text }. `seconds` in an update is the time on a clock, for those who have one of their
 -- own; `interval` there is the present one.
 --
 -- The cursor always stands below the table, and is never hidden: whenever the program ends, the terminal is in order.
@@ -54,16 +53,16 @@ end
 
 -- ---- what is known of the members ----------------------------------------------------------------------------------
 
--- As people know it; a float, so that it is not shown as a count.
+-- A float, so that it is not shown as a count.
 local function shown(self, score)
-    return score and not self.options.unscored and (self.options.lower and -score or score) + 0.0 or nil
+    return score and not self.options.unscored and score + 0.0 or nil
 end
 
 local function flagged(self, view)
     local ceiling = self.options.ceiling
     if not ceiling or not self.options.honest or view.failed or not view.score then return false end
     local noise = math.sqrt((view.deviation or 0) ^ 2 + (self.options.ceiling_deviation or 0) ^ 2)
-    return view.score - ceiling > 3 * noise
+    return (self.options.lower and ceiling - view.score or view.score - ceiling) > 3 * noise
 end
 
 -- Those with a score, the best first.
@@ -74,7 +73,7 @@ local function ranking(self, views)
         if not view.failed and view.score and view.score == view.score then list[#list + 1] = view end
     end
     table.sort(list, function(a, b)
-        if a.score ~= b.score then return a.score > b.score end
+        if a.score ~= b.score then return (a.score > b.score) ~= (self.options.lower or false) end
         return a.slot < b.slot
     end)
     return list
@@ -238,6 +237,9 @@ local function summary_line(self, views, best, info)
         local score = text.noisy(shown(self, best.score), best.deviation)
         words[#words + 1] = ("best %s, member %d"):format(score, best.slot)
     end
+    if best and self.options.ceiling then
+        words[#words + 1] = "real images " .. text.noisy(self.options.ceiling + 0.0, self.options.ceiling_deviation)
+    end
     local copies, failures = count(views, is_copy), count(views, has_failed)
     if copies > 0 then words[#words + 1] = copies == 1 and "1 copy" or copies .. " copies" end
     if failures > 0 then words[#words + 1] = failures .. " failed" end
@@ -304,7 +306,11 @@ end
 local function round_line(self, views, info)
     local report = (self.options.reports or {})[1]
     if not self.headed then
-        local score = text.cut(self.options.score or "score", 18)
+        local score, ceiling = text.cut(self.options.score or "score", 18), self.options.ceiling
+        if ceiling then
+            self.out:write(("real images: %s %s\n"):format(self.options.score or "score",
+                text.noisy(ceiling + 0.0, self.options.ceiling_deviation)))
+        end
         write_line(self, "round", "step", score, "member", "median", "worst", report and "report" or "", "copies",
             "failures", "seconds")
         self.headed = true

@@ -79,10 +79,11 @@ function watch.new(folder, experiment, log)
 end
 
 -- The member with the best score, those that failed last.
-local function best_of(members)
-    local best
+local function best_of(members, lower)
+    local best, sign = nil, lower and -1 or 1
     for _, member in ipairs(members) do
-        if not member.failed and (not best or (member.score or 0) > (best.score or 0)) then best = member end
+        local better = best and sign * (member.score or 0) > sign * (best.score or 0)
+        if not member.failed and (not best or better) then best = member end
     end
     return best
 end
@@ -102,7 +103,7 @@ function Show:draw(run, round)
     local experiment = self.experiment
     if experiment:makes() == "numbers" then return end
     local name, members = self.folder:path(("samples/%05d"):format(round)), run.members
-    local best = best_of(members)
+    local best = best_of(members, run.scores and run.scores[1].better == "lower")
     local gan = best and self:gan(run, best)
     if not gan then return end
     pictures.draw(name .. ".png", experiment, pictures.sample(experiment, gan, {}), {})
@@ -144,8 +145,7 @@ function Show:tell_signals(run, round)
         self.log("%s\n%s", players, words)
         self.headed = true
     end
-    local sign = score and run.scores[1].better == "lower" and -1 or 1
-    self.log("%s", signals.row(names, of, round, member.age, seconds, score and sign * score, member.deviation))
+    self.log("%s", signals.row(names, of, round, member.age, seconds, score, member.deviation))
     self.steps = member.steps
     local rate = 1 / seconds
     local rest = math.max(0, run.planned - round) * run.interval
@@ -171,8 +171,8 @@ function Show:open(run)
         asynchronous = experiment.mode == "asynchronous",
     }
     if scores and scores[1].ceiling then
-        options.ceiling = (options.lower and -1 or 1) * scores[1].ceiling
-        options.ceiling_deviation, options.honest = scores[1].ceiling_deviation, scores[1].honest
+        options.ceiling, options.ceiling_deviation = scores[1].ceiling, scores[1].ceiling_deviation
+        options.honest = scores[1].honest
     end
     self.log.table = live.new(options)
     options.out, options.terminal = self.log, false
