@@ -8,7 +8,7 @@ import shutil
 import signal
 import unittest
 
-from case import FINE, INTERRUPTED, USAGE
+from case import FINE, INTERRUPTED, USAGE, png
 from populations import PopulationCase, ring
 
 TOY = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "scripts", "experiments", "toy.lua"))
@@ -201,6 +201,15 @@ class Controls(PopulationCase):
     def test_a_word_that_is_none(self):
         said = self.fails("run", self.write("ring.lua", ring()), "--control", "random", code=USAGE)
         self.assertIn("random-search", said)
+
+
+class Sheets(PopulationCase):
+    def test_a_plot_of_each_member(self):
+        self.run_ring("run", "--rounds", "1")
+        width, height, rows = png(self.path("run", "samples", "00001-members.png"))
+        self.assertEqual((width, height), (4 * 202 + 2, 204))
+        plots = {b"".join(line[3 * (2 + 202 * i):3 * (202 + 202 * i)] for line in rows) for i in range(4)}
+        self.assertEqual(len(plots), 4 - self.kinds("run")["copied"])
 
 
 class Checks(PopulationCase):

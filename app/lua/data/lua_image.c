@@ -49,18 +49,21 @@ static int image_grid(lua_State *L) {
     return finish(L, status, path, &sheet, &error);
 }
 
-/* image.scatter(path, extent, real points, generated points) */
+/* image.scatter(extent, real points, generated points [, side]) → an image */
 static int image_scatter(lua_State *L) {
-    const char *path = binding_text(L, 1, "image.scatter: path");
-    ScatterStyle style = scatter_style(binding_number(L, 2, "image.scatter: extent"));
-    const Value *reals = value_check(L, 3, "image.scatter: real points");
-    const Value *fakes = value_check(L, 4, "image.scatter: generated points");
+    ScatterStyle style = scatter_style(binding_number(L, 1, "image.scatter: extent"));
+    const Value *reals = value_check(L, 2, "image.scatter: real points");
+    const Value *fakes = value_check(L, 3, "image.scatter: generated points");
+    if (!lua_isnoneornil(L, 4)) style.side = binding_integer(L, 4, "image.scatter: side", 16, IMAGE_SIDE_LIMIT);
     if (reals->count % 2 || fakes->count % 2) script_error(L, "image.scatter: points (n, 2) expected");
+    Value *made = value_push(L, (Shape){.rank = 4, .size = {1, style.side, style.side, 3}});
     Image picture;
     Error error;
-    Status status = scatter_plot(&style, reals->data, reals->count / 2, fakes->data, fakes->count / 2,
-                                 &picture, NULL, &error);
-    return finish(L, status, path, &picture, &error);
+    if (scatter_plot(&style, reals->data, reals->count / 2, fakes->data, fakes->count / 2, &picture, NULL, &error))
+        script_error(L, "%s", error.message);
+    bytes_to_image(picture.pixels, made->count, made->data);
+    image_free(&picture);
+    return 1;
 }
 
 /* image.spread(images) */
@@ -132,8 +135,8 @@ static const BindingFunction FUNCTIONS[] = {
      "(path: string, images: brood.Value, options?: {columns?: integer, margin?: integer, magnify?: "
      "integer})",
      "Writes images (n, height, width, channels) in [-1, 1] as one PNG.", image_grid},
-    {"scatter", "(path: string, extent: number, real: brood.Value, fake: brood.Value)",
-     "Plots points (n, 2) as a PNG: real ones blue, generated ones orange.", image_scatter},
+    {"scatter", "(extent: number, real: brood.Value, fake: brood.Value, side?: integer): brood.Value",
+     "Plots points (n, 2), real ones blue, generated ones orange: an image (1, side, side, 3).", image_scatter},
     {"spread", "(images: brood.Value): number",
      "How much images differ: the standard deviation of each pixel over all of them, averaged over the "
      "pixels.",

@@ -10,6 +10,8 @@ local POINTS = 1000   -- points in a plot
 local STEPS = 10      -- images in a strip of an interpolation
 local STRIPS = 8
 local ROW = 16        -- images of each member
+local SMALL = 200     -- pixels of a member's plot
+local PLOTS = 4       -- such plots in a row
 local PAIRS = 32      -- of an image and its neighbor
 local CLASS_LIMIT = 20 -- rows of a class sheet
 
@@ -53,11 +55,16 @@ function pictures.sample(experiment, member, options)
     return member:generate(latents, labels_for(experiment, options, count), options.raw)
 end
 
--- Draws what pictures.sample gave. Points are drawn over those of the data.
+-- Points over those of the data: an image.
+local function plot(experiment, made, side)
+    local data = experiment.data
+    return image.scatter(data:extent(), data:samples(1, math.min(POINTS, data:count())), made, side)
+end
+
+-- Draws what pictures.sample gave.
 function pictures.draw(path, experiment, made, options)
     if experiment:makes() == "points" then
-        local data = experiment.data
-        image.scatter(path, data:extent(), data:samples(1, math.min(POINTS, data:count())), made)
+        image.grid(path, plot(experiment, made), { columns = 1, margin = 0, magnify = 1 })
     elseif experiment:makes() == "images" then
         image.grid(path, made, { columns = columns(experiment, options) })
     end
@@ -69,16 +76,17 @@ function pictures.reals(path, experiment)
     image.grid(path, (experiment.data:samples(1, math.min(SHOWN, experiment.data:count()))))
 end
 
--- A row of images for each of several members, of the same latent vectors; black where one is false.
+-- A row of images, or a plot of points, for each of several members, of the same latent vectors; black where one is false.
 function pictures.members(path, experiment, members)
-    if experiment:makes() ~= "images" then return end
+    local points = experiment:makes() == "points"
     local rows, shape = {}, nil
     for i, member in ipairs(members) do
-        rows[i] = member and pictures.sample(experiment, member, { count = ROW })
+        rows[i] = member and pictures.sample(experiment, member, { count = not points and ROW or nil })
+        rows[i] = rows[i] and points and plot(experiment, rows[i], SMALL) or rows[i]
         shape = shape or rows[i] and rows[i]:shape()
     end
     for i = 1, #members do rows[i] = rows[i] or graph.value(shape, -1) end
-    image.grid(path, image.join(rows), { columns = ROW })
+    image.grid(path, image.join(rows), points and { columns = PLOTS, magnify = 1 } or { columns = ROW })
 end
 
 -- ---- from one latent vector to another ---------------------------------------------------------------------------------
