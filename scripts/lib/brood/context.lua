@@ -98,8 +98,7 @@ function Context:label()
     local layer, words = self.layer, {}
     if self.path ~= "" then words[1] = self.path end
     if type(layer) == "function" then
-        local where = debug.getinfo(layer, "S")
-        words[#words + 1] = ("function (%s:%d)"):format(where.short_src, where.linedefined)
+        words[#words + 1] = ("function (%s)"):format(check.place(layer))
     elseif layer then
         words[#words + 1] = layer.kind
         if layer.line then words[#words + 1] = ("(%s)"):format(layer.line) end

@@ -107,9 +107,7 @@ end
 
 -- A network as text: of a plain function there is only the place to show.
 local function network_text(network)
-    if type(network) ~= "function" then return tostring(network) end
-    local place = debug.getinfo(network, "S")
-    return ("the function in %s:%d"):format(place.short_src, place.linedefined)
+    return type(network) == "function" and "the function in " .. check.place(network) or tostring(network)
 end
 
 local function member_text(member)
