@@ -8,7 +8,7 @@
 --
 -- What layers use: ctx:images, ctx:vectors and ctx:channels_last (sizes); ctx:weight, ctx:param and ctx:variable (what
 -- they own); ctx:number (a number that may be a hyperparameter); ctx:apply (a layer within); ctx:current and ctx:assign
--- (statistics); ctx:fail (errors); ctx.training, ctx.labels, ctx.classes.
+-- (statistics); ctx:fail (errors); ctx:needed_labels; ctx.training, ctx.labels, ctx.classes.
 local check = require "brood.check"
 local init = require "brood.nn.initializer"
 local script = require "brood.script"
@@ -322,6 +322,13 @@ function Context:number(value)
         list[#list + 1] = list[value]
     end
     return self.graph:input("h." .. value)
+end
+
+-- The labels that the network is called with; an error where there are none.
+function Context:needed_labels()
+    local advice = self.classes and "call the network with them, as in net.D(x, labels)"
+        or "conditional = true is missing in the experiment"
+    return self.labels or self:fail("labels expected: %s", advice)
 end
 
 -- f() the first time in this program, afterwards the same result. The key belongs to this place.
