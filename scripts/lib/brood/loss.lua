@@ -4,7 +4,8 @@
 --
 -- A loss is called while a player's program is built, and gives the discriminator's loss, the generator's loss, and a
 -- table of named signals to watch, all scalars. Only the loss of the player in question is used. Those below call D
--- for nothing else, and leave the other one out. A script can have a loss of its own:
+-- for nothing else, and leave the other one out. Signals are seen as D.NAME; what only G's program gives, as G.NAME.
+-- A script can have a loss of its own, which may call those below:
 --
 --     loss = function(net)
 --         local on_real, on_fake = net.D(net.real), net.D(net.fake:detach())
@@ -17,7 +18,9 @@
 --     net.real_labels, net.fake_labels    classes from 1, (n); nil in unconditional experiments; net.classes of them
 --     net.h.NAME, net.number(v)           a hyperparameter as a scalar; a number, or what stands for one
 --     net.update                          "D" or "G": whose program it is
---     net.penalize                        false: this program is D's without the lazy penalties
+--     net.lazy(k)                         whether this program has penalties that are in every k-th update of D only:
+--                                         if net.lazy(16) then d_loss = d_loss + 16 * penalty end
+--     net.clip(c)                         after each of its updates, all of D's parameters are held between -c and c
 --     net.graph, net.batch                for random numbers and constants; n
 --
 -- Options of all losses:
@@ -205,8 +208,10 @@ local PAIRINGS = {
 local Loss = { __metatable = "brood.Loss" } -- the name errors call it by
 Loss.__index = Loss
 
+local function label(self) return ("loss.%s (%s)"):format(self.kind, self.line) end
+
 local function fail(self, message, ...)
-    script.fail(("loss.%s (%s): %s"):format(self.kind, self.line, message:format(...)))
+    script.fail(("%s: %s"):format(label(self), message:format(...)))
 end
 
 -- D's output on x, and the class logits (n, classes) where there is an auxiliary classifier: columns behind the first.
@@ -265,7 +270,11 @@ local function discriminator_loss(self, net, real, fake)
         signals.classification = classification(net, real) + classification(net, fake)
         sum = sum + net.number(self.auxiliary) * signals.classification
     end
-    signals.penalty = net.penalize ~= false and penalties(self, net, real, fake, signals) or nil
+    -- An experiment's function may call this loss: the trainer has to be told here.
+    if self.clip then net.clip(self.clip, label(self)) end
+    if not self.lazy or net.lazy(self.lazy, label(self)) then
+        signals.penalty = penalties(self, net, real, fake, signals)
+    end
     if signals.penalty then sum = sum + (self.lazy or 1) * signals.penalty end
     return sum, signals
 end
@@ -328,6 +337,10 @@ local function define(kind, more, forms)
     for name, rule in pairs(OPTIONS) do rules[name] = rule end
     for name, rule in pairs(more) do rules[name] = rule end
     loss[kind] = check.constructor(function(given)
+        if getmetatable(given) == "brood.Net" then
+            local message = "loss.%s makes a loss out of options: it is the loss loss.%s {} that is called with net"
+            script.fail(message:format(kind, kind))
+        end
         local self = check.fields("loss." .. kind, given, rules)
         check_together(kind, self)
         self.kind, self.line, self.given = kind, script.line(), given or {}

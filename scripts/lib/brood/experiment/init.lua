@@ -33,6 +33,11 @@ function experiment.new(given)
     return setmetatable(self, Experiment)
 end
 
+-- A function among the fields, as errors call it: "generator (dcgan.lua:9)".
+function Experiment:place(name)
+    return type(self[name]) == "function" and ("%s (%s)"):format(name, check.place(self[name])) or name
+end
+
 -- ---- members -----------------------------------------------------------------------------------------------------------
 
 -- Names of those that are no constants.
