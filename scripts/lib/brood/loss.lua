@@ -214,6 +214,11 @@ local function fail(self, message, ...)
     script.fail(("%s: %s"):format(label(self), message:format(...)))
 end
 
+-- The option `name` as a number or, where it changes, a scalar.
+local function number(self, net, name)
+    return net.number(self[name], ("%s: %s"):format(label(self), name), self.rules[name])
+end
+
 -- D's output on x, and the class logits (n, classes) where there is an auxiliary classifier: columns behind the first.
 local function judge(self, net, x, labels)
     local output = net.D(x, labels)
@@ -229,7 +234,7 @@ end
 
 -- What D is shown, and what it says.
 local function look(self, net, x, labels)
-    if self.noise then x = x + net.number(self.noise) * net.graph:normal(x:shape()) end
+    if self.noise then x = x + number(self, net, "noise") * net.graph:normal(x:shape()) end
     local output, logits = judge(self, net, x, labels)
     return { x = x, labels = labels, output = output, logits = logits }
 end
@@ -245,18 +250,18 @@ local function gradient_penalty(self, net, real, fake, signals)
     local excess = norm - (self.target or 1)
     if self.one_sided then excess = excess:relu() end
     signals.gradient_norm = norm:mean()
-    return net.number(self.gradient_penalty) * excess:square():mean()
+    return number(self, net, "gradient_penalty") * excess:square():mean()
 end
 
 -- All penalties added up; nil when there are none.
 local function penalties(self, net, real, fake, signals)
     local sum
     local function add(term) sum = sum and sum + term or term end
-    local function zero_centered(weight, seen)
-        add(0.5 * net.number(weight) * loss.squared_slope(seen.output, seen.x):mean())
+    local function zero_centered(name, seen)
+        add(0.5 * number(self, net, name) * loss.squared_slope(seen.output, seen.x):mean())
     end
-    if self.r1 then zero_centered(self.r1, real) end
-    if self.r2 then zero_centered(self.r2, fake) end
+    if self.r1 then zero_centered("r1", real) end
+    if self.r2 then zero_centered("r2", fake) end
     if self.gradient_penalty then add(gradient_penalty(self, net, real, fake, signals)) end
     return sum
 end
@@ -264,11 +269,11 @@ end
 local function discriminator_loss(self, net, real, fake)
     local signals = { on_real = real.output:mean(), on_fake = fake.output:mean() }
     signals.accuracy = self.combine.right(self.form, real.output, fake.output)
-    local smoothing = self.smoothing and net.number(self.smoothing)
+    local smoothing = self.smoothing and number(self, net, "smoothing")
     local sum = self.combine.D(self.form, real.output, fake.output, smoothing)
     if self.auxiliary then
         signals.classification = classification(net, real) + classification(net, fake)
-        sum = sum + net.number(self.auxiliary) * signals.classification
+        sum = sum + number(self, net, "auxiliary") * signals.classification
     end
     -- An experiment's function may call this loss: the trainer has to be told here.
     if self.clip then net.clip(self.clip, label(self)) end
@@ -281,7 +286,7 @@ end
 
 local function generator_loss(self, net, real, fake)
     local sum = self.combine.G(self.form, real and real.output, fake.output)
-    if self.auxiliary then sum = sum + net.number(self.auxiliary) * classification(net, fake) end
+    if self.auxiliary then sum = sum + number(self, net, "auxiliary") * classification(net, fake) end
     return sum
 end
 
@@ -343,7 +348,7 @@ local function define(kind, more, forms)
         end
         local self = check.fields("loss." .. kind, given, rules)
         check_together(kind, self)
-        self.kind, self.line, self.given = kind, script.line(), given or {}
+        self.kind, self.line, self.given, self.rules = kind, script.line(), given or {}, rules
         self.form, self.combine = forms(self)
         return setmetatable(self, Loss)
     end)

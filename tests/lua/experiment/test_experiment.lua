@@ -4,6 +4,7 @@ local support = dofile "tests/lua/support.lua"
 local brood = require "brood"
 local lu, near = support.lu, support.near
 local nn, loss, optim, schedule, data = brood.nn, brood.loss, brood.optim, brood.schedule, brood.data
+local pbt = brood.pbt
 
 local Live, Schedules, Members, Networks, Refused = {}, {}, {}, {}, {}
 
@@ -447,6 +448,49 @@ function Refused.test_hyperparameters()
     end)
     fails("d_stesp", function() game { d_stesp = 2 } end)
     fails("hyper.steps: a schedule's steps are called so", function() game { hyper = { steps = 2 } } end)
+end
+
+-- Of a number that stands in the place of a hyperparameter's name: the same bounds.
+function Refused.test_ranges()
+    local function dropout(rate)
+        return function() return nn.sequential { nn.dropout { rate = rate }, nn.linear { out = 1 } } end
+    end
+    local digits = { data = data.digits { size = 16 }, generator = function()
+        return nn.sequential { nn.linear { out = 256 }, nn.reshape { 16, 16, 1 } }
+    end, discriminator = function() return nn.sequential { nn.flatten {}, nn.linear { out = 1 } } end }
+    local smooth, share = loss.minimax { smoothing = "s" }, "smoothing: a number from 0 to 1 expected, got "
+    for _, case in ipairs {
+        { 2, share .. "2", { loss = smooth } },
+        { pbt.uniform(0, 1.5), share .. "1.5", { loss = smooth } },
+        { pbt.uniform(-1, 1), "r1: a number of at least 0 expected, got -1", { loss = loss.hinge { r1 = "s" } } },
+        { pbt.choice { 1, -2, 3 }, "clip: a number of at least 0 expected, got -2",
+            { loss = loss.wasserstein { clip = "s" } } },
+        { -1, "net.clip: a number of at least 0 expected, got -1", { loss = function(net)
+            net.clip "s"
+            return loss.wasserstein {} (net)
+        end } },
+        { 1, "dropout (", { discriminator = dropout "s" } },
+        { 1, "rate: a number of at least 0 and less than 1 expected, got 1", { discriminator = dropout "s" } },
+        { pbt.category { "a", "b" }, "expected, got the text 'a'", { discriminator = dropout "s" } },
+        { pbt.integer(0, 3), "d_steps: a whole number of at least 1 expected, got 0", { d_steps = "s" } },
+        { -3, "d_steps: a whole number of at least 1 expected, got -3", { d_steps = "s" } },
+        { 1.5, "d_steps: a whole number of at least 1 expected, got 1.5", { d_steps = "s" } },
+        { pbt.uniform(1, 5), "rounded: make it pbt.integer(low, high)", { d_steps = "s" } },
+        { 2, "ema: a number from 0 to 1 expected, got 2", { ema = "s" } },
+        { pbt.uniform(0, 1), "g_optimizer: beta1: adam: beta1 is 1: a number from 0 to below 1 expected",
+            { g_optimizer = optim.adam { beta1 = "s" } } },
+        { 2, "flip: a number from 0 to 1 expected, got 2", { augment = brood.augment { flip = "s" }, data = digits.data,
+            generator = digits.generator, discriminator = digits.discriminator } },
+    } do
+        local hyper, text, spec = table.unpack(case)
+        spec.hyper = { s = hyper }
+        local experiment = points(spec)
+        support.fails(text, function() experiment:member(1, 0) end)
+        support.fails("hyper.s, pbt.", function() experiment:member(1, 0) end)
+    end
+    fails("d_steps: a whole number of at least 1", function() game { d_steps = 2.5 } end)
+    points({ loss = loss.minimax { smoothing = "s" }, d_steps = "n", discriminator = dropout "rate", ema = "decay",
+        hyper = { s = pbt.uniform(0, 1), n = pbt.integer(1, 5), rate = pbt.uniform(0, 0.9), decay = 1 } }):member(1, 0)
 end
 
 function Refused.test_orders()

@@ -566,7 +566,7 @@ function Wrong.test_names()
 end
 
 function Wrong.test_values()
-    fails("loss.hinge: r1: a number of at least 0, the name of a hyperparameter, or a schedule", function()
+    fails("loss.hinge: r1: a number of at least 0, the name of a hyperparameter or a schedule", function()
         local _ = loss.hinge { r1 = -1 }
     end)
     fails("loss.minimax: smoothing: a number from 0 to 1", function() local _ = loss.minimax { smoothing = 2 } end)

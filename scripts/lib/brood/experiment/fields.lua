@@ -84,7 +84,7 @@ local FIELDS = {
     augment = { "function", is = is_callable }, -- of what the discriminator sees: brood.augment {}
     g_optimizer = OPTIMIZER,
     d_optimizer = OPTIMIZER,
-    d_steps = schedule.number(1),
+    d_steps = { "number", integer = true, min = 1, live = true }, -- updates of D in a step
     update = { "string", choices = { "alternating", "simultaneous" }, default = "alternating" },
     fake = { "string", choices = { "fresh", "reuse" }, default = "fresh" },
     conditional = { "boolean" },                     -- labels go to both networks

@@ -5,8 +5,8 @@
 local check = require "brood.check"
 local context = require "brood.context"
 local graph = require "brood.graph"
+local hypers = require "brood.experiment.hypers"
 local model = require "brood.model"
-local schedule = require "brood.schedule"
 local script = require "brood.script"
 
 local function fail(self, message, ...)
@@ -57,7 +57,7 @@ function Net.__index(net, name)
     script.fail(("net.%s: a loss is given nothing of this name%s"):format(name, check.hint(name, names)))
 end
 
-local LAZY, CLIP = { "number", integer = true, min = 1 }, schedule.number(0)
+local LAZY = { "number", integer = true, min = 1 }
 
 -- net.lazy and net.clip: what a loss asks of the trainer, wherever it is called from, comes to stand in `asked`. It is
 -- asked of D's updates. `who` is the loss, if it is one of the library's.
@@ -75,7 +75,7 @@ local function let_ask(self, net, asked, penalize)
         ask("lazy", every, who, LAZY)
         return penalize
     end
-    function net.clip(bound, who) ask("clip", bound, who, CLIP) end
+    function net.clip(bound, who) ask("clip", bound, who, hypers.CLIP) end
 end
 
 -- What a loss sees: scripts/lib/brood/loss.lua tells.
@@ -89,7 +89,7 @@ local function net_for(self, shop, player, asked, penalize)
         real_labels = labels "real_labels", fake_labels = labels "fake_labels",
     }
     let_ask(self, net, asked, penalize)
-    function net.number(value) return shop[player]:number(value) end
+    function net.number(value, what, rule) return shop[player]:number(value, what, rule) end
     function net.G(z, of) return generate(self, shop, z, of or net.fake_labels) end
     function net.D(x, of)
         local ctx = shop.D:with { labels = of or false }
@@ -179,7 +179,7 @@ local function player(self, name, optimizer, repeats)
         spec.penalized, spec.lazy = penalized, asked.lazy.value
     end
     spec.name, spec.group, spec.optimizer, spec.repeats = name, name, optimizer, repeats
-    spec.clip = asked.clip and asked.clip.value
+    if asked.clip then spec.clip, spec.clip_of = asked.clip.value, asked.clip.what end
     return spec
 end
 
@@ -192,51 +192,17 @@ local function sampler(self)
     return { graph = shop.graph, outputs = { { "images", images } } }
 end
 
--- A hyperparameter is read by a network or loss, or stands for one of the numbers of the players.
-local function check_used(self, players)
-    local used = {}
-    for _, read in ipairs(self.registry.hyperparameters) do used[read.name] = true end
-    local function look(value)
-        if type(value) == "string" then used[value] = true end
-    end
-    for _, spec in ipairs(players) do
-        for key, value in pairs(spec.optimizer) do
-            if key ~= "kind" then look(value) end
-        end
-        look(spec.repeats)
-        look(spec.clip)
-    end
-    look(self.ema)
-    for name in pairs(self.read) do used[name] = true end
-    for _, name in ipairs(check.names(used)) do
-        if self.space[name] and self.space[name].structural and not self.read[name] then
-            script.fail(("experiment (%s): hyper.%s is structural: only generator(h) and discriminator(h) see it, as h.%s")
-                :format(self.line, name, name))
-        end
-        if self.hyper[name] == nil then
-            script.fail(("experiment (%s): hyperparameter '%s' is used, but not in hyper%s"):format(self.line, name,
-                check.hint(name, check.names(self.hyper))))
-        end
-    end
-    for _, name in ipairs(check.names(self.hyper)) do
-        if not used[name] then
-            script.fail(("experiment (%s): nothing reads hyper.%s%s"):format(self.line, name,
-                check.hint(name, check.names(used))))
-        end
-    end
-end
-
--- The model of a shape (shape.lua): the experiment with networks and a registry. `hypers` are the names of what the
+-- The model of a shape (shape.lua): the experiment with networks and a registry. `names` are the hyperparameters that
 -- programs may read.
-return function(shape, hypers)
+return function(shape, names)
     shape.signals_of = {} -- by name: whose signal it is
     local players = { player(shape, "D", shape.d_optimizer, shape.d_steps), player(shape, "G", shape.g_optimizer, 1) }
     local sampling = sampler(shape)
-    check_used(shape, players)
+    hypers.check(shape, players)
     return model.new {
         data = shape.data, batch = shape.batch, players = players, sampler = sampling,
         simultaneous = shape.update == "simultaneous", reuse = shape.fake == "reuse",
         average = "G", average_decay = shape.ema, average_warmup = shape.ema_warmup,
-        hypers = hypers, numbers = shape.registry.schedules or {},
+        hypers = names, numbers = shape.registry.schedules or {},
     }
 end
