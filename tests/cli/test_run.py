@@ -199,7 +199,7 @@ class Trouble(TinyCase):
         self.says(good.replace("nn.conv { out = 4, kernel = 4", "nn.conv { out = 4, kernel = 40", 1), "bad.lua:15): a kernel of 40 x 40")
         self.says(good.replace("4, 4, 4 }", "4, 4, 5 }"), "bad.lua:8", "reshape")
         self.says(good.replace("out = 1, kernel", "out = 3, kernel"),
-                  "the generator makes (8, 16, 16, 3), the data are (8, 16, 16, 1)")
+                  "bad.lua:6) makes (8, 16, 16, 3) from G.8 tanh (", "bad.lua:10), the data are (8, 16, 16, 1)")
         self.says(good.replace("discriminator = function()", "discriminator = function() error 'thrown'"),
                   "bad.lua:13: thrown", "stack traceback")
         self.says(good.replace('from = "', ""). replace("seed = 7,", "seed = 7, from = 'nowhere',"),

@@ -135,30 +135,32 @@ local function read(given)
 end
 
 -- A number as it is; the name of a hyperparameter or a schedule as a scalar tensor. `ctx` is a layer's context, or a
--- graph.
-local function number(ctx, value)
-    if type(ctx) == "table" then return ctx:number(value) end
+-- graph, and errors call it `what`.
+local function number(ctx, value, what)
+    if type(ctx) == "table" then return ctx:number(value, what, SHARE) end
     return type(value) == "string" and ctx:input("h." .. value) or value
 end
 
 -- What the changes need to know.
-local function environment(x, ctx, p)
+local function environment(x, ctx)
     local n, height, width, channels = table.unpack(x:shape())
     if #x:shape() ~= 4 then
         local shape = table.concat(x:shape(), ", ")
         script.fail(("augment: images (n, height, width, channels) expected, got the shape (%s)"):format(shape))
     end
     local g = type(ctx) == "table" and ctx.graph or ctx
-    return { graph = g, batch = n, height = height, width = width, channels = channels, p = number(ctx, p) }
+    return { graph = g, batch = n, height = height, width = width, channels = channels }
 end
 
 return check.constructor(function(given)
     local strengths, p = read(given)
+    local label = ("augment (%s): "):format(script.line())
     return function(x, ctx)
         if type(ctx) == "table" and ctx.training == false then return x end
-        local env = environment(x, ctx, p)
+        local env = environment(x, ctx)
+        env.p = number(ctx, p, label .. "p")
         for _, name in ipairs(ORDER) do
-            local strength = strengths[name] and number(ctx, strengths[name])
+            local strength = strengths[name] and number(ctx, strengths[name], label .. name)
             if strength and strength ~= 0 then x = change[name](env, x, strength) end
         end
         return x

@@ -35,6 +35,12 @@ function check.describe(value)
     return "a " .. (type(class) == "string" and class or kind)
 end
 
+-- Where a function is written: "dcgan.lua:17".
+function check.place(f)
+    local place = debug.getinfo(f, "S")
+    return ("%s:%d"):format(place.short_src, place.linedefined)
+end
+
 -- ": did you mean 'pad'?", or nothing where no name is near.
 function check.hint(name, names)
     local near = type(name) == "string" and script.nearest(name, names)

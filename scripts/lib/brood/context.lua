@@ -8,7 +8,7 @@
 --
 -- What layers use: ctx:images, ctx:vectors and ctx:channels_last (sizes); ctx:weight, ctx:param and ctx:variable (what
 -- they own); ctx:number (a number that may be a hyperparameter); ctx:apply (a layer within); ctx:current and ctx:assign
--- (statistics); ctx:fail (errors); ctx.training, ctx.labels, ctx.classes.
+-- (statistics); ctx:fail (errors); ctx:needed_labels; ctx.training, ctx.labels, ctx.classes.
 local check = require "brood.check"
 local init = require "brood.nn.initializer"
 local script = require "brood.script"
@@ -20,8 +20,9 @@ Context.__index = Context
 -- ---- making one ---------------------------------------------------------------------------------------------------
 
 -- What the contexts of an experiment share: all that their networks declared, in order and by name. Entries of
--- parameters and variables are { name, group, shape, init, layer }, those of hyperparameters { name, layer };
--- schedules are in the order of the inputs "n.0", "n.1" ... that stand for them.
+-- parameters and variables are { name, group, shape, init, layer }, those of hyperparameters { name, layer, uses };
+-- schedules are in the order of the inputs "n.0", "n.1" ... that stand for them. Uses are { what, rule }: an option
+-- that the hyperparameter stands for, and what that may be.
 function context.registry()
     return { parameters = {}, variables = {}, hyperparameters = {}, schedules = {} }
 end
@@ -98,8 +99,7 @@ function Context:label()
     local layer, words = self.layer, {}
     if self.path ~= "" then words[1] = self.path end
     if type(layer) == "function" then
-        local where = debug.getinfo(layer, "S")
-        words[#words + 1] = ("function (%s:%d)"):format(where.short_src, where.linedefined)
+        words[#words + 1] = ("function (%s)"):format(check.place(layer))
     elseif layer then
         words[#words + 1] = layer.kind
         if layer.line then words[#words + 1] = ("(%s)"):format(layer.line) end
@@ -312,17 +312,37 @@ local function scheduled(self, schedule)
     return self.graph:input("n." .. list[schedule])
 end
 
+-- The options of the layer that a hyperparameter stands for.
+local function add_uses(self, uses, name)
+    local rules = type(self.layer) == "table" and self.layer.option_rules or {}
+    for _, option in ipairs(check.names(rules)) do
+        if rules[option].live and self.layer[option] == name then
+            uses[#uses + 1] = { what = ("%s: %s"):format(self:label(), option), rule = rules[option] }
+        end
+    end
+end
+
 -- A number as it is; a text, the name of a hyperparameter, as the scalar input "h.<text>"; a schedule as the scalar
--- input "n.<i>". Inputs may change between two runs.
-function Context:number(value)
+-- input "n.<i>". Inputs may change between two runs. `what` and `rule` (check.lua) say what the number is and may be,
+-- where it is no option of the layer.
+function Context:number(value, what, rule)
     if getmetatable(value) == "brood.Schedule" then return scheduled(self, value) end
     if type(value) ~= "string" then return value end
     local list = self.registry.hyperparameters
     if not list[value] then
-        list[value] = { name = value, layer = self:label() }
+        list[value] = { name = value, layer = self:label(), uses = {} }
         list[#list + 1] = list[value]
     end
+    local uses = list[value].uses
+    if rule then uses[#uses + 1] = { what = what, rule = rule } else add_uses(self, uses, value) end
     return self.graph:input("h." .. value)
+end
+
+-- The labels that the network is called with; an error where there are none.
+function Context:needed_labels()
+    local advice = self.classes and "call the network with them, as in net.D(x, labels)"
+        or "conditional = true is missing in the experiment"
+    return self.labels or self:fail("labels expected: %s", advice)
 end
 
 -- f() the first time in this program, afterwards the same result. The key belongs to this place.

@@ -4,7 +4,8 @@
 --
 -- A loss is called while a player's program is built, and gives the discriminator's loss, the generator's loss, and a
 -- table of named signals to watch, all scalars. Only the loss of the player in question is used. Those below call D
--- for nothing else, and leave the other one out. A script can have a loss of its own:
+-- for nothing else, and leave the other one out. Signals are seen as D.NAME; what only G's program gives, as G.NAME.
+-- A script can have a loss of its own, which may call those below:
 --
 --     loss = function(net)
 --         local on_real, on_fake = net.D(net.real), net.D(net.fake:detach())
@@ -17,7 +18,9 @@
 --     net.real_labels, net.fake_labels    classes from 1, (n); nil in unconditional experiments; net.classes of them
 --     net.h.NAME, net.number(v)           a hyperparameter as a scalar; a number, or what stands for one
 --     net.update                          "D" or "G": whose program it is
---     net.penalize                        false: this program is D's without the lazy penalties
+--     net.lazy(k)                         whether this program has penalties that are in every k-th update of D only:
+--                                         if net.lazy(16) then d_loss = d_loss + 16 * penalty end
+--     net.clip(c)                         after each of its updates, all of D's parameters are held between -c and c
 --     net.graph, net.batch                for random numbers and constants; n
 --
 -- Options of all losses:
@@ -28,11 +31,21 @@
 --     one_sided         only norms above the target count (Petzka et al. 2018)
 --     lazy              k: penalties are in every k-th update of D only, times k (Karras et al. 2020, StyleGAN2)
 --     noise             instance noise: deviation of the normal noise on all that D sees (Sønderby et al. 2017)
---     auxiliary         weight of an auxiliary classifier's loss (Odena et al. 2017); D returns logits too
+--     auxiliary         weight of an auxiliary classifier's loss (Odena et al. 2017): D's output is (n, 1 + classes), a
+--                       verdict and a logit for each class
 -- and of those whose D says how likely an image is real:
 --     smoothing         s: D's target for real images is 1 - s (Salimans et al. 2016, one-sided)
 -- Every weight may be the name of a hyperparameter or a schedule. Labels go to D with the images, net.D(x, labels),
 -- so all losses serve conditional networks too.
+--
+-- Their signals:
+--     on_real, on_fake  means of D's outputs
+--     accuracy          share of the images that D tells right: it says "real" above the middle of its two targets,
+--                       0 or, for least_squares, ½ (smoothing left out). Relativistic: one real image against one
+--                       generated one, or each image against the mean of the others. None for wasserstein, whose D is
+--                       no judge: its outputs have no middle, and however far apart they are, G learns from the slope
+--     penalty           all penalties, in the updates that have them; gradient_norm: |∇D| of gradient_penalty
+--     classification    the auxiliary classifier's loss
 local check = require "brood.check"
 local graph = require "brood.graph"
 local init = require "brood.nn.initializer"
@@ -80,7 +93,8 @@ end
 -- The last layer of a projection discriminator (Miyato and Koyama 2018): of features φ, (n, d), and the labels y,
 -- ψ·φ + b + V[y]·φ, (n, 1). Images (n, h, w, d) are summed over their pixels first.
 loss.projection = layer.define("loss.projection", { init = init.rule }, function(self, x, ctx)
-    if not (ctx.labels and ctx.classes) then ctx:fail "labels expected: the experiment's data has no classes" end
+    local labels = ctx:needed_labels()
+    if not ctx.classes then ctx:fail "how many classes are there? the context, ctx.classes, is to say it" end
     if #x:shape() == 4 then x = x:sum(2, 3) end
     local _, features = ctx:vectors(x)
     local size = { init = self.init, fan_in = features, fan_out = 1 }
@@ -88,13 +102,13 @@ loss.projection = layer.define("loss.projection", { init = init.rule }, function
     local embedding = ctx:scope("embedding", function(inner)
         return inner:weight({ ctx.classes, features }, size)
     end)
-    local chosen = (graph.gather(embedding, ctx.labels) * x):sum { 2, keep = true }
+    local chosen = (graph.gather(embedding, labels) * x):sum { 2, keep = true }
     return graph.matmul(x, weight) + ctx:param("bias", { 1 }, init.zeros()) + chosen
 end)
 
 -- ---- what the outputs of D cost -------------------------------------------------------------------------------------
 -- real(l, s), fake(l): D's loss for an output l on a real image, with label smoothing s or nil, and on a generated
--- one. generator(l): G's loss for an output on an image of its own.
+-- one. generator(l): G's loss for an output on an image of its own. middle: above it D says "real".
 
 local FORMS = {}
 
@@ -109,6 +123,7 @@ FORMS.minimax = {
     real = cross_entropy_real,
     fake = function(l) return l:softplus() end,
     generator = function(l) return -l:softplus() end,
+    middle = 0,
 }
 
 -- Goodfellow et al. 2014, section 3: G maximizes log σ(D(G(z))).
@@ -116,6 +131,7 @@ FORMS.non_saturating = {
     real = cross_entropy_real,
     fake = function(l) return l:softplus() end,
     generator = function(l) return (-l):softplus() end,
+    middle = 0,
 }
 
 -- Mao et al. 2017, equation 9: ½ (D(x) - 1)² + ½ D(G(z))²; G: ½ (D(G(z)) - 1)².
@@ -123,6 +139,7 @@ FORMS.least_squares = {
     real = function(l, s) return 0.5 * (l - (1 - (s or 0))):square() end,
     fake = function(l) return 0.5 * l:square() end,
     generator = function(l) return 0.5 * (l - 1):square() end,
+    middle = 0.5,
 }
 
 -- Lim and Ye 2017; Miyato et al. 2018: max(0, 1 - D(x)) + max(0, 1 + D(G(z))); G: -D(G(z)).
@@ -130,6 +147,7 @@ FORMS.hinge = {
     real = function(l) return (1 - l):relu() end,
     fake = function(l) return (1 + l):relu() end,
     generator = function(l) return -l end,
+    middle = 0,
 }
 
 -- Arjovsky et al. 2017: -D(x) + D(G(z)); G: -D(G(z)).
@@ -150,21 +168,32 @@ local RELATIVISTIC = {
     hinge = FORMS.hinge,
 }
 
+-- The share of both kinds of images that D tells right; each may have another limit.
+local function share_right(real, above, fake, below)
+    return 0.5 * ((real - above):step():mean() + (below - fake):step():mean())
+end
+
 -- How the outputs on real and on generated images become D's and G's losses. `needs_real`: G's too needs the real.
+-- right: the share of images that D tells right.
 local PAIRINGS = {
     none = {
+        right = function(form, real, fake)
+            return form.middle and share_right(real, form.middle, fake, form.middle)
+        end,
         D = function(form, real, fake, s) return form.real(real, s):mean() + form.fake(fake):mean() end,
         G = function(form, _, fake) return form.generator(fake):mean() end,
     },
     -- One real image and one generated image: the paper's RGAN, of which the two equal halves are counted once.
     paired = {
         needs_real = true,
+        right = function(_, real, fake) return (real - fake):step():mean() end,
         D = function(form, real, fake, s) return form.real(real - fake, s):mean() end,
         G = function(form, real, fake) return form.real(fake - real):mean() end,
     },
     -- Each image and the mean of the others: the paper's RaGAN.
     average = {
         needs_real = true,
+        right = function(_, real, fake) return share_right(real, fake:mean(), fake, real:mean()) end,
         D = function(form, real, fake, s)
             return form.real(real - fake:mean(), s):mean() + form.fake(fake - real:mean()):mean()
         end,
@@ -179,15 +208,22 @@ local PAIRINGS = {
 local Loss = { __metatable = "brood.Loss" } -- the name errors call it by
 Loss.__index = Loss
 
+local function label(self) return ("loss.%s (%s)"):format(self.kind, self.line) end
+
 local function fail(self, message, ...)
-    script.fail(("loss.%s (%s): %s"):format(self.kind, self.line, message:format(...)))
+    script.fail(("%s: %s"):format(label(self), message:format(...)))
 end
 
--- D's output on x, and the class logits (n, classes) where there is an auxiliary classifier. D returns them second,
--- or as columns behind the first.
+-- The option `name` as a number or, where it changes, a scalar.
+local function number(self, net, name)
+    return net.number(self[name], ("%s: %s"):format(label(self), name), self.rules[name])
+end
+
+-- D's output on x, and the class logits (n, classes) where there is an auxiliary classifier: columns behind the first.
 local function judge(self, net, x, labels)
-    local output, logits = net.D(x, labels)
-    if not self.auxiliary or logits then return output, logits end
+    local output = net.D(x, labels)
+    if not self.auxiliary then return output end
+    if not labels then fail(self, "auxiliary: labels expected: conditional = true is missing in the experiment") end
     local shape = output:shape()
     if #shape ~= 2 or shape[2] < 3 or net.classes and shape[2] ~= 1 + net.classes then
         fail(self, "auxiliary: (%d, %s) expected of D, a verdict and a logit for each class, got the shape (%s)", shape[1],
@@ -198,14 +234,13 @@ end
 
 -- What D is shown, and what it says.
 local function look(self, net, x, labels)
-    if self.noise then x = x + net.number(self.noise) * net.graph:normal(x:shape()) end
+    if self.noise then x = x + number(self, net, "noise") * net.graph:normal(x:shape()) end
     local output, logits = judge(self, net, x, labels)
     return { x = x, labels = labels, output = output, logits = logits }
 end
 
 -- The auxiliary classifier's loss on one kind of images.
-local function classification(self, net, seen)
-    if not seen.labels then fail(self, "auxiliary: labels expected: the experiment's data has no classes") end
+local function classification(net, seen)
     return loss.cross_entropy(net, seen.logits, seen.labels)
 end
 
@@ -215,40 +250,43 @@ local function gradient_penalty(self, net, real, fake, signals)
     local excess = norm - (self.target or 1)
     if self.one_sided then excess = excess:relu() end
     signals.gradient_norm = norm:mean()
-    return net.number(self.gradient_penalty) * excess:square():mean()
+    return number(self, net, "gradient_penalty") * excess:square():mean()
 end
 
 -- All penalties added up; nil when there are none.
 local function penalties(self, net, real, fake, signals)
     local sum
     local function add(term) sum = sum and sum + term or term end
-    local function zero_centered(weight, seen)
-        add(0.5 * net.number(weight) * loss.squared_slope(seen.output, seen.x):mean())
+    local function zero_centered(name, seen)
+        add(0.5 * number(self, net, name) * loss.squared_slope(seen.output, seen.x):mean())
     end
-    if self.r1 then zero_centered(self.r1, real) end
-    if self.r2 then zero_centered(self.r2, fake) end
+    if self.r1 then zero_centered("r1", real) end
+    if self.r2 then zero_centered("r2", fake) end
     if self.gradient_penalty then add(gradient_penalty(self, net, real, fake, signals)) end
     return sum
 end
 
 local function discriminator_loss(self, net, real, fake)
     local signals = { on_real = real.output:mean(), on_fake = fake.output:mean() }
-    -- how often D's sign is right: positive on real images, negative on generated ones
-    signals.accuracy = 0.5 * (real.output:step():mean() + (-fake.output):step():mean())
-    local smoothing = self.smoothing and net.number(self.smoothing)
+    signals.accuracy = self.combine.right(self.form, real.output, fake.output)
+    local smoothing = self.smoothing and number(self, net, "smoothing")
     local sum = self.combine.D(self.form, real.output, fake.output, smoothing)
     if self.auxiliary then
-        signals.classification = classification(self, net, real) + classification(self, net, fake)
-        sum = sum + net.number(self.auxiliary) * signals.classification
+        signals.classification = classification(net, real) + classification(net, fake)
+        sum = sum + number(self, net, "auxiliary") * signals.classification
     end
-    signals.penalty = net.penalize ~= false and penalties(self, net, real, fake, signals) or nil
+    -- An experiment's function may call this loss: the trainer has to be told here.
+    if self.clip then net.clip(self.clip, label(self)) end
+    if not self.lazy or net.lazy(self.lazy, label(self)) then
+        signals.penalty = penalties(self, net, real, fake, signals)
+    end
     if signals.penalty then sum = sum + (self.lazy or 1) * signals.penalty end
     return sum, signals
 end
 
 local function generator_loss(self, net, real, fake)
     local sum = self.combine.G(self.form, real and real.output, fake.output)
-    if self.auxiliary then sum = sum + net.number(self.auxiliary) * classification(self, net, fake) end
+    if self.auxiliary then sum = sum + number(self, net, "auxiliary") * classification(net, fake) end
     return sum
 end
 
@@ -304,9 +342,13 @@ local function define(kind, more, forms)
     for name, rule in pairs(OPTIONS) do rules[name] = rule end
     for name, rule in pairs(more) do rules[name] = rule end
     loss[kind] = check.constructor(function(given)
+        if getmetatable(given) == "brood.Net" then
+            local message = "loss.%s makes a loss out of options: it is the loss loss.%s {} that is called with net"
+            script.fail(message:format(kind, kind))
+        end
         local self = check.fields("loss." .. kind, given, rules)
         check_together(kind, self)
-        self.kind, self.line, self.given = kind, script.line(), given or {}
+        self.kind, self.line, self.given, self.rules = kind, script.line(), given or {}, rules
         self.form, self.combine = forms(self)
         return setmetatable(self, Loss)
     end)

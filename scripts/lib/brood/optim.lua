@@ -11,6 +11,8 @@ local schedule = require "brood.schedule"
 
 local optim = {}
 
+local made = setmetatable({}, { __mode = "k" }) -- the optimizers
+
 -- The settings as the engine is to check them, each schedule at its least or its largest value: the ranges are
 -- written down once, in the engine.
 local function sample(settings, extreme)
@@ -27,7 +29,7 @@ local function describe(kind, given, rules)
     local settings = check.fields("optim." .. kind, given, rules)
     settings.clip_norm, settings.clip = settings.clip, nil -- as the engine calls it
     for extreme = 1, 2 do graph[kind](sample(settings, extreme)) end
-    settings.kind = kind
+    settings.kind, made[settings] = kind, true
     return settings
 end
 
@@ -57,5 +59,8 @@ function optim.sgd(given) return describe("sgd", given, SGD) end
 function optim.rmsprop(given) return describe("rmsprop", given, RMSPROP) end
 
 for name, constructor in pairs(optim) do optim[name] = check.constructor(constructor) end
+
+-- Whether a value is what one of them made: others were never checked.
+function optim.is(value) return made[value] == true end
 
 return check.module("optim", optim)

@@ -38,11 +38,6 @@ local function known_functions(experiment)
     return list, token_of
 end
 
-local function place_of(f)
-    local place = debug.getinfo(f, "S")
-    return ("%s:%d"):format(place.short_src, place.linedefined)
-end
-
 -- A rule as the core takes it.
 local function rule_of(what, rule, token_of)
     if type(rule) == "function" then
@@ -247,7 +242,7 @@ local function put_rules(spec, self)
     if next(self.functions) then
         spec.exploit = function(token, ...)
             local f = self.functions[token]
-            return f(...), place_of(f) -- which errors name
+            return f(...), check.place(f) -- which errors name
         end
         spec.explore = spec.exploit
     end
@@ -279,7 +274,7 @@ end
 local function memory_of(self)
     local fine, text = pcall(plain.encode, { state = self.kept.state, rounds = self.rounds }, "run")
     local schedule = self.experiment.schedule
-    if not fine then error(schedule and ("%s: the schedule: %s"):format(place_of(schedule), text) or text, 0) end
+    if not fine then error(schedule and ("%s: the schedule: %s"):format(check.place(schedule), text) or text, 0) end
     return text
 end
 

@@ -163,21 +163,7 @@ schedule.is = is_schedule
 
 -- A rule for check.fields: a number from `min` (and up to `max`), the name of a hyperparameter, or a schedule that
 -- keeps to the bounds.
-function schedule.number(min, max)
-    local least, most = min or -math.huge, max or math.huge
-    local bounds = max and (" from %g to %g"):format(min, max) or min and (" of at least %g"):format(min) or ""
-    local function within(number) return number >= least and number <= most and math.abs(number) < math.huge end
-    return {
-        ("number%s, the name of a hyperparameter, or a schedule of such numbers,"):format(bounds),
-        is = function(value)
-            if type(value) == "string" then return value ~= "" end
-            if type(value) == "number" then return within(value) end
-            if not is_schedule(value) then return false end
-            local low, high = value:range()
-            return within(low) and within(high)
-        end,
-    }
-end
+function schedule.number(min, max) return { "number", min = min, max = max, live = true } end
 
 for _, name in ipairs { "constant", "linear", "cosine", "exponential", "warmup", "piecewise" } do
     schedule[name] = check.constructor(schedule[name])

@@ -4,6 +4,7 @@ local support = dofile "tests/lua/support.lua"
 local brood = require "brood"
 local lu, near = support.lu, support.near
 local nn, loss, optim, schedule, data = brood.nn, brood.loss, brood.optim, brood.schedule, brood.data
+local pbt = brood.pbt
 
 local Live, Schedules, Members, Networks, Refused = {}, {}, {}, {}, {}
 
@@ -141,16 +142,84 @@ local function points(fields)
     return brood.experiment(spec)
 end
 
+-- A loss as it is, and called by functions: with what they were called with, and with more.
+local function ways_to_call(of)
+    return {
+        of,
+        function(net) return of(net) end,
+        function(net) return of(setmetatable({ real = net.real }, { __index = net })) end,
+    }
+end
+
 function Live.test_weight_clip()
-    local member = points {
-        loss = loss.wasserstein { clip = "bound" }, d_optimizer = optim.sgd { lr = 1 }, hyper = { bound = 0.5 },
+    for _, of in ipairs(ways_to_call(loss.wasserstein { clip = "bound" })) do
+        local member = points { loss = of, d_optimizer = optim.sgd { lr = 1 }, hyper = { bound = 0.5 } }:member(1, 0)
+        for _, bound in ipairs { 0.5, 0.1, 0.01 } do
+            member:set_hypers { bound = bound }
+            assert(member:train(2))
+            local largest = 0
+            for _, weight in ipairs(member:get("D.1.weight"):flat()) do
+                largest = math.max(largest, math.abs(weight))
+            end
+            near({ largest }, { bound })
+        end
+    end
+end
+
+function Live.test_lazy_penalty()
+    local first
+    for _, of in ipairs(ways_to_call(loss.non_saturating { r1 = 1, lazy = 3 })) do
+        local member = points { loss = of }:member(1, 0)
+        local seen = {}
+        for step = 1, 7 do
+            local penalty = assert(member:train(1))["D.penalty"]
+            seen[step] = penalty == penalty -- NaN: no update made it
+        end
+        lu.assertEquals(seen, { true, false, false, true, false, false, true })
+        first = first or member:hash()
+        lu.assertEquals(member:hash(), first)
+    end
+end
+
+-- Another loss beside it has its own penalties in every update.
+function Live.test_lazy_beside_another()
+    local function trained(of)
+        local member = points { loss = of, d_optimizer = optim.sgd { lr = 0.1 } }:member(1, 0)
+        assert(member:train(5))
+        return member:get("D.1.weight"):flat()
+    end
+    local lazy, eager = loss.hinge { r1 = 1, lazy = 2 }, loss.hinge { r1 = 3 }
+    local both = trained(function(net)
+        local a, g = lazy(net)
+        return net.update == "D" and 0.5 * (a + eager(net)) or nil, g
+    end)
+    local by_hand = trained(function(net)
+        local d_loss, g_loss = loss.hinge {} (net)
+        if net.update == "G" then return nil, g_loss end
+        local r1 = loss.squared_slope(net.D(net.real), net.real):mean()
+        d_loss = d_loss + 0.5 * 0.5 * 3 * r1
+        if net.lazy(2) then d_loss = d_loss + 2 * 0.5 * 0.5 * r1 end
+        return d_loss
+    end)
+    near(both, by_hand, 1e-4)
+end
+
+function Live.test_what_a_function_asks()
+    local member = game {
+        loss = function(net)
+            local on_fake = net.D(net.z)
+            local product = (on_fake * net.fake):mean()
+            local d_loss = product
+            if net.lazy(3) then d_loss = d_loss + 3 * on_fake:mean() end
+            net.clip(1.5)
+            return d_loss, -product
+        end,
     }:member(1, 0)
-    for _, bound in ipairs { 0.5, 0.1, 0.01 } do
-        member:set_hypers { bound = bound }
-        assert(member:train(2))
-        local largest = 0
-        for _, weight in ipairs(member:get("D.1.weight"):flat()) do largest = math.max(largest, math.abs(weight)) end
-        near({ largest }, { bound })
+    for step = 0, 7 do
+        local t, p = theta(member), psi(member)
+        local _, by_d = moved(member)
+        local free = p - 0.1 * (t + (step % 3 == 0 and 3 or 0))
+        near({ by_d }, { math.max(-1.5, math.min(free, 1.5)) - p })
     end
 end
 
@@ -244,6 +313,24 @@ function Members.test_signals()
     end
     signals = assert(member:train(1))
     lu.assertTrue(signals["D.penalty"] ~= signals["D.penalty"], "no update made it")
+end
+
+-- D's are D's; what only G's program gives is G's.
+function Members.test_signals_of_a_function()
+    local member = game {
+        loss = function(net)
+            local product = (net.D(net.z) * net.fake):mean()
+            local signals = { product = product, theta = net.update == "G" and net.fake:mean() or nil }
+            return product, -product, signals
+        end,
+    }:member(1, 0)
+    assert(member:train(1))
+    local before = theta(member)
+    local signals = assert(member:train(1))
+    lu.assertEquals(signals["G.theta"], before)
+    lu.assertTrue(signals["D.product"] ~= nil)
+    lu.assertNil(signals["D.theta"])
+    lu.assertNil(signals["G.product"])
 end
 
 function Members.test_not_finite()
@@ -363,6 +450,49 @@ function Refused.test_hyperparameters()
     fails("hyper.steps: a schedule's steps are called so", function() game { hyper = { steps = 2 } } end)
 end
 
+-- Of a number that stands in the place of a hyperparameter's name: the same bounds.
+function Refused.test_ranges()
+    local function dropout(rate)
+        return function() return nn.sequential { nn.dropout { rate = rate }, nn.linear { out = 1 } } end
+    end
+    local digits = { data = data.digits { size = 16 }, generator = function()
+        return nn.sequential { nn.linear { out = 256 }, nn.reshape { 16, 16, 1 } }
+    end, discriminator = function() return nn.sequential { nn.flatten {}, nn.linear { out = 1 } } end }
+    local smooth, share = loss.minimax { smoothing = "s" }, "smoothing: a number from 0 to 1 expected, got "
+    for _, case in ipairs {
+        { 2, share .. "2", { loss = smooth } },
+        { pbt.uniform(0, 1.5), share .. "1.5", { loss = smooth } },
+        { pbt.uniform(-1, 1), "r1: a number of at least 0 expected, got -1", { loss = loss.hinge { r1 = "s" } } },
+        { pbt.choice { 1, -2, 3 }, "clip: a number of at least 0 expected, got -2",
+            { loss = loss.wasserstein { clip = "s" } } },
+        { -1, "net.clip: a number of at least 0 expected, got -1", { loss = function(net)
+            net.clip "s"
+            return loss.wasserstein {} (net)
+        end } },
+        { 1, "dropout (", { discriminator = dropout "s" } },
+        { 1, "rate: a number of at least 0 and less than 1 expected, got 1", { discriminator = dropout "s" } },
+        { pbt.category { "a", "b" }, "expected, got the text 'a'", { discriminator = dropout "s" } },
+        { pbt.integer(0, 3), "d_steps: a whole number of at least 1 expected, got 0", { d_steps = "s" } },
+        { -3, "d_steps: a whole number of at least 1 expected, got -3", { d_steps = "s" } },
+        { 1.5, "d_steps: a whole number of at least 1 expected, got 1.5", { d_steps = "s" } },
+        { pbt.uniform(1, 5), "rounded: make it pbt.integer(low, high)", { d_steps = "s" } },
+        { 2, "ema: a number from 0 to 1 expected, got 2", { ema = "s" } },
+        { pbt.uniform(0, 1), "g_optimizer: beta1: adam: beta1 is 1: a number from 0 to below 1 expected",
+            { g_optimizer = optim.adam { beta1 = "s" } } },
+        { 2, "flip: a number from 0 to 1 expected, got 2", { augment = brood.augment { flip = "s" }, data = digits.data,
+            generator = digits.generator, discriminator = digits.discriminator } },
+    } do
+        local hyper, text, spec = table.unpack(case)
+        spec.hyper = { s = hyper }
+        local experiment = points(spec)
+        support.fails(text, function() experiment:member(1, 0) end)
+        support.fails("hyper.s, pbt.", function() experiment:member(1, 0) end)
+    end
+    fails("d_steps: a whole number of at least 1", function() game { d_steps = 2.5 } end)
+    points({ loss = loss.minimax { smoothing = "s" }, d_steps = "n", discriminator = dropout "rate", ema = "decay",
+        hyper = { s = pbt.uniform(0, 1), n = pbt.integer(1, 5), rate = pbt.uniform(0, 0.9), decay = 1 } }):member(1, 0)
+end
+
 function Refused.test_orders()
     fails("updates are simultaneous", function() game { update = "simultaneous", d_steps = 2 }:member(1, 0) end)
     fails("needs data", function() game { fake = "reuse" }:member(1, 0) end)
@@ -370,12 +500,86 @@ function Refused.test_orders()
 end
 
 function Refused.test_shapes()
-    fails("the generator makes (8, 3), the data are (8, 2)", function()
-        points { generator = function() return nn.linear { out = 3 } end }:member(1, 0)
+    local place = debug.getinfo(1, "S").short_src .. ":" .. debug.getinfo(1, "l").currentline + 3
+    local text = ("generator (%s) makes (8, 3) from G.2 linear (%s), the data are (8, 2)"):format(place, place)
+    fails(text, function()
+        points { generator = function() return nn.sequential { nn.relu {}, nn.linear { out = 3 } } end }:member(1, 0)
     end)
     fails("the loss gives no scalar for D", function()
         game { loss = function(net) return net.D(net.fake), net.D(net.fake):mean() end }:member(1, 0)
     end)
+end
+
+function Refused.test_networks()
+    local place = debug.getinfo(1, "S").short_src .. ":" .. debug.getinfo(1, "l").currentline + 2
+    fails(("generator (%s) returns nothing: a layer or a function(x, ctx) expected"):format(place), function()
+        game { generator = function() local _ = nn.linear { out = 1 } end }:member(1, 0)
+    end)
+    fails("returns a function: a layer or a function(x, ctx) expected: write nn.relu {}", function()
+        game { discriminator = function() return nn.relu end }:member(1, 0)
+    end)
+    fails("experiment: generator: a function(h) that returns a layer expected, got a table, nn.linear: write function()"
+        .. " return nn.linear { ... } end", function() game { generator = nn.linear { out = 1 } } end)
+    for _, head in ipairs { loss.projection {}, nn.conditional_batch_norm {} } do
+        fails("labels expected: conditional = true is missing in the experiment", function()
+            points { discriminator = function() return nn.sequential { nn.linear { out = 3 }, head } end }:member(1, 0)
+        end)
+    end
+end
+
+function Refused.test_optimizers()
+    fails("experiment: g_optimizer: an optimizer, such as optim.adam {}, expected", function()
+        game { g_optimizer = { kind = "adam", lrr = 1 } }
+    end)
+end
+
+function Refused.test_losses()
+    fails("experiment: loss: a loss, such as loss.hinge {}, or a function(net), expected, got a function, loss.hinge:"
+        .. " write loss.hinge {}", function() game { loss = loss.hinge } end)
+    fails("loss.hinge makes a loss out of options: it is the loss loss.hinge {} that is called with net", function()
+        points { loss = function(net) return loss.hinge(net) end }:member(1, 0)
+    end)
+    fails("net.rael: a loss is given nothing of this name: did you mean 'real'?", function()
+        points { loss = function(net) return net.D(net.rael) end }:member(1, 0)
+    end)
+    fails("did you mean 'classes'?", function() points { loss = function(net) return net.clases end }:member(1, 0) end)
+    local function both(one, other)
+        return function(net)
+            local d, g = one(net)
+            other(net)
+            return d, g
+        end
+    end
+    support.fails("lazy is 8, but 4 for loss.hinge (", function()
+        points { loss = both(loss.hinge { r1 = 1, lazy = 4 }, loss.hinge { r1 = 1, lazy = 8 }) }:member(1, 0)
+    end, both)
+    support.fails("clip is 2, but 1 for net.clip: D can have but one", function()
+        points { loss = both(function(net) net.clip(1) end, loss.wasserstein { clip = 2 }) }:member(1, 0)
+    end, both)
+    fails("net.lazy is missing: a whole number of at least 1 expected", function()
+        points { loss = function(net) net.lazy() end }:member(1, 0)
+    end)
+end
+
+function Refused.test_signals()
+    local function refuses(text, signals)
+        for _, player in ipairs { "D", "G" } do
+            fails(text, function()
+                points { loss = function(net)
+                    local d, g = loss.hinge {} (net)
+                    return d, g, net.update == player and signals(net) or nil
+                end }:member(1, 0)
+            end)
+        end
+    end
+    refuses("signal 'on_fake': a scalar tensor expected, got one of the shape (8, 1): is :mean() missing?",
+        function(net) return { on_fake = net.D(net.fake) } end)
+    refuses("signal 'weight': a scalar tensor expected, got 3", function() return { weight = 3 } end)
+    refuses("a table of signals { name = scalar, ... }, is the text 'text'", function() return "text" end)
+    refuses("a brood.Tensor among its signals", function(net) return { net.fake:mean() } end)
+    for _, name in ipairs { "loss", "norm", "fake" } do
+        refuses(("a signal '%s'"):format(name), function(net) return { [name] = net.fake:mean() } end)
+    end
 end
 
 function Refused.test_settings_out_of_range()

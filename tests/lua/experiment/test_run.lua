@@ -103,20 +103,6 @@ function Members.test_export()
     end)
 end
 
--- The share of images on which D's sign is right.
-function Members.test_accuracy()
-    local g = graph.new()
-    local net = { graph = g, update = "D", real = g:input("real", { 4, 1 }), fake = g:input("fake", { 4, 1 }) }
-    function net.D(x) return x end
-    local d_loss, _, signals = loss.non_saturating {} (net)
-    local program = g:compile { loss = d_loss, accuracy = signals.accuracy }
-    local function accuracy(real, fake) return program:run({ real = real, fake = fake }).accuracy:item() end
-    lu.assertEquals(accuracy({ 1, 2, 3, 4 }, { -1, -2, -3, -4 }), 1)
-    lu.assertEquals(accuracy({ -1, -2, -3, -4 }, { 1, 2, 3, 4 }), 0)
-    lu.assertEquals(accuracy({ 1, 1, 1, -1 }, { 1, 1, 1, -1 }), 0.5)
-    lu.assertEquals(accuracy({ 1, 1, 1, -1 }, { -1, -1, -1, -1 }), 0.875)
-end
-
 -- ---- data ------------------------------------------------------------------------------------------------------------
 
 local Data = {}

@@ -182,7 +182,7 @@ function Optimizers.test_refused()
     fails("optim.adam: there is no field 'beta': did you mean 'beta1'?", function() local _ = optim.adam { beta = 0.5 } end)
     fails("optim.adam: there is no field 'momentum'", function() local _ = optim.adam { momentum = 0.5 } end)
     fails("optim.sgd: there is no field 'epsilon'", function() local _ = optim.sgd { epsilon = 0.5 } end)
-    fails("optim.adam: lr: a number, the name of a hyperparameter, or a schedule", function()
+    fails("optim.adam: lr: a number, the name of a hyperparameter or a schedule", function()
         local _ = optim.adam { lr = {} }
     end)
     fails("lr is -1: a number from 0", function() local _ = optim.adam { lr = -1 } end)

@@ -51,7 +51,7 @@ local INPUTS = {
 }
 
 -- A little net, with D(x) = last.w · tanh(first.w · x + first.b). Options: the player `update`, `outputs` of D,
--- `labels`, `projection`, `penalize`, `head`, which makes D's results of its output.
+-- `labels`, `projection`, `penalize` (what net.lazy says), `head`, which changes D's output.
 local function tiny(options)
     local g = graph.new()
     local function param(name, stream, shape, reach)
@@ -68,11 +68,16 @@ local function tiny(options)
         real = g:input("real", IMAGES),
         fake = g:input("fake", IMAGES),
         update = options.update,
-        penalize = options.penalize,
         parameters = { first, bias, last },
         compile = function(out) return g:compile(out) end,
         calls = {},
+        asked = {},
     }
+    function net.lazy(every)
+        net.asked.lazy = every
+        return options.penalize
+    end
+    function net.clip(bound) net.asked.clip = bound end
     if options.labels then
         net.real_labels, net.fake_labels = g:input("real_labels", { BATCH }), g:input("fake_labels", { BATCH })
         net.classes = CLASSES
@@ -176,13 +181,6 @@ end
 function Golden.test_every_case_is_here()
     for name in pairs(golden) do lu.assertNotNil(CASES[name], name) end
     for name in pairs(CASES) do lu.assertNotNil(golden[name], name) end
-end
-
--- D gives the logits as a second value.
-function Golden.test_auxiliary_with_two_results()
-    local function head(output) return output:slice { false, { 1, 1 } }, output:slice { false, { 2, -1 } } end
-    local of = loss.non_saturating { auxiliary = 0.6, r1 = 0.5 }
-    near(evaluate(of, { outputs = 1 + CLASSES, labels = true, head = head }), golden.auxiliary, MARGIN)
 end
 
 -- D's output may be (n) or a map of verdicts, as patch discriminators have.
@@ -390,7 +388,6 @@ end
 
 function Step.test_lazy()
     local of = loss.non_saturating { r1 = 0.7, lazy = 4 }
-    lu.assertEquals(of.lazy, 4)
     local without = evaluate(loss.non_saturating {}, {})
     near(evaluate(of, { penalize = false }), without, 1e-9)
     local always = evaluate(loss.non_saturating { r1 = 0.7 }, {})
@@ -426,6 +423,38 @@ function Step.test_signals()
     lu.assertNil(none.penalty)
 end
 
+-- The share of images that D tells right.
+function Step.test_accuracy()
+    local function accuracy_by(of)
+        local g = graph.new()
+        local net = { graph = g, update = "D", real = g:input("real", { 4, 1 }), fake = g:input("fake", { 4, 1 }) }
+        function net.D(x) return x end
+        local d_loss, _, signals = of(net)
+        if not signals.accuracy then return nil end
+        local program = g:compile { loss = d_loss, accuracy = signals.accuracy }
+        return function(real, fake) return program:run({ real = real, fake = fake }).accuracy:item() end
+    end
+    for _, of in ipairs { loss.minimax {}, loss.non_saturating {}, loss.hinge {} } do
+        local accuracy = accuracy_by(of)
+        lu.assertEquals(accuracy({ 1, 2, 3, 4 }, { -1, -2, -3, -4 }), 1)
+        lu.assertEquals(accuracy({ -1, -2, -3, -4 }, { 1, 2, 3, 4 }), 0)
+        lu.assertEquals(accuracy({ 1, 1, 1, -1 }, { 1, 1, 1, -1 }), 0.5)
+        lu.assertEquals(accuracy({ 1, 1, 1, -1 }, { -1, -1, -1, -1 }), 0.875)
+    end
+    local squares = accuracy_by(loss.least_squares {}) -- targets 1 and 0
+    lu.assertEquals(squares({ 0.6, 0.9, 1, 1.2 }, { 0.4, 0.1, 0, -0.2 }), 1)
+    lu.assertEquals(squares({ 0.4, 0.1, 1, 1.2 }, { 0.4, 0.1, 0, 0.6 }), 0.625)
+    for _, base in ipairs { "non_saturating", "least_squares", "hinge" } do
+        local pairs_ = accuracy_by(loss.relativistic { base = base })
+        lu.assertEquals(pairs_({ 11, 12, 13, 14 }, { 10, 10, 10, 10 }), 1)
+        lu.assertEquals(pairs_({ -3, -3, -3, -3 }, { -4, -4, -4, -2 }), 0.75)
+        local means = accuracy_by(loss.relativistic { base = base, pairing = "average" })
+        lu.assertEquals(means({ 11, 12, 13, 14 }, { 10, 10, 10, 10 }), 1)
+        lu.assertEquals(means({ 2, 2, 2, -6 }, { -1, 1, -1, 1 }), 0.625) -- means 0 and 0
+    end
+    lu.assertNil(accuracy_by(loss.wasserstein {}))
+end
+
 -- Outputs of a thousand: no infinity, no NaN.
 function Step.test_large_outputs()
     for _, of in ipairs { loss.minimax { smoothing = 0.1 }, loss.non_saturating {}, loss.relativistic {},
@@ -459,12 +488,18 @@ end
 
 -- ---- options -----------------------------------------------------------------------------------------------------------
 
-function Options.test_fields_that_the_trainer_reads()
-    lu.assertEquals(loss.wasserstein { clip = 0.01 }.clip, 0.01)
-    lu.assertEquals(loss.wasserstein { clip = "bound" }.clip, "bound")
-    lu.assertNil(loss.wasserstein { gradient_penalty = 10 }.clip)
-    lu.assertEquals(loss.hinge { r1 = 1, lazy = 16 }.lazy, 16)
-    lu.assertNil(loss.hinge { r1 = 1 }.lazy)
+function Options.test_what_is_asked_of_the_trainer()
+    local function asked(of, update)
+        local net = tiny { update = update, penalize = true }
+        of(net)
+        return net.asked
+    end
+    lu.assertEquals(asked(loss.wasserstein { clip = 0.01 }, "D"), { clip = 0.01 })
+    lu.assertEquals(asked(loss.wasserstein { clip = "bound" }, "D"), { clip = "bound" })
+    lu.assertEquals(asked(loss.wasserstein { gradient_penalty = 10 }, "D"), {})
+    lu.assertEquals(asked(loss.hinge { r1 = 1, lazy = 16 }, "D"), { lazy = 16 })
+    lu.assertEquals(asked(loss.hinge { r1 = 1, lazy = 16 }, "G"), {})
+    lu.assertEquals(asked(loss.hinge { r1 = 1 }, "D"), {})
     lu.assertEquals(loss.hinge {}.kind, "hinge")
 end
 
@@ -531,7 +566,7 @@ function Wrong.test_names()
 end
 
 function Wrong.test_values()
-    fails("loss.hinge: r1: a number of at least 0, the name of a hyperparameter, or a schedule", function()
+    fails("loss.hinge: r1: a number of at least 0, the name of a hyperparameter or a schedule", function()
         local _ = loss.hinge { r1 = -1 }
     end)
     fails("loss.minimax: smoothing: a number from 0 to 1", function() local _ = loss.minimax { smoothing = 2 } end)
@@ -556,14 +591,23 @@ function Wrong.test_labels_and_classes()
     local of = loss.hinge { auxiliary = 1 }
     local line = debug.getinfo(1, "l").currentline - 1
     local where = ("%s:%d"):format(debug.getinfo(1, "S").short_src, line)
-    fails("loss.hinge (" .. where .. "): auxiliary: labels expected", function()
-        of(tiny { update = "D", outputs = 4 })
-    end)
+    for _, outputs in ipairs { 1, 4 } do
+        fails("loss.hinge (" .. where .. "): auxiliary: labels expected: conditional = true is missing", function()
+            of(tiny { update = "D", outputs = outputs })
+        end)
+    end
     fails("auxiliary: (3, 4) expected of D, a verdict and a logit for each class, got the shape (3, 1)", function()
         of(tiny { update = "D", labels = true })
     end)
-    fails("labels expected: the experiment's data has no classes", function()
+    fails("labels expected: call the network with them, as in net.D(x, labels)", function()
         loss.hinge {} (tiny { update = "D", projection = true })
+    end)
+    local g = graph.new()
+    fails("labels expected: conditional = true is missing in the experiment", function()
+        loss.projection {} (g:input("x", { 2, 3 }), context.new { graph = g })
+    end)
+    fails("how many classes are there?", function()
+        loss.projection {} (g:input("x", { 2, 3 }), context.new { graph = g, labels = g:input("labels", { 2 }) })
     end)
 end
 

@@ -112,7 +112,7 @@ function Shapes.test_that_do_not_fit()
     refuses(nn.residual { out = 7, down = true }, { 3, 4, 5, 1 }, "height and width must be even to be halved, got (3, 4, 5, 1)")
     refuses(nn.flatten {}, {}, "a batch expected, got ()")
     refuses(nn.reshape { 1 }, {}, "a batch expected, got ()")
-    refuses(nn.conditional_batch_norm {}, { 3, 5 }, "the network is called without labels")
+    refuses(nn.conditional_batch_norm {}, { 3, 5 }, "labels expected")
     refuses(nn.embedding { out = 3 }, { 3 }, "how many classes are there? say it by classes = n")
 end
 

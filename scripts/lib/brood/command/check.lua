@@ -33,8 +33,7 @@ end
 -- A rule as the script has it: a function by its place.
 local function rule_text(rule)
     if type(rule) ~= "function" then return pbt.text(rule) or rule.kind end
-    local place = debug.getinfo(rule, "S")
-    return ("the function in %s:%d"):format(place.short_src, place.linedefined)
+    return "the function in " .. check.place(rule)
 end
 
 local function score_text(score)

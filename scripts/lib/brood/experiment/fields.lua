@@ -1,6 +1,9 @@
 -- The fields of an experiment: what they may be, and what must go together.
 local check = require "brood.check"
+local layer = require "brood.nn.layer"
+local loss = require "brood.loss"
 local members = require "brood.member"
+local optim = require "brood.optim"
 local pbt = require "brood.pbt"
 local schedule = require "brood.schedule"
 local script = require "brood.script"
@@ -17,12 +20,34 @@ local function is_callable(value)
     return type(value) == "table" and (meta == "brood.Loss" or type(meta) == "table" and meta.__call ~= nil)
 end
 
-local function is_optimizer(value)
-    return type(value) == "table" and type(value.kind) == "string"
+local FUNCTION = { "function", is = is_callable }
+local OPTIMIZER = { "optimizer, such as optim.adam {},", is = optim.is }
+
+-- Layers can be called, too, but not with h.
+local NETWORK = {
+    "function(h) that returns a layer",
+    is = function(value) return is_callable(value) and not layer.is(value) end,
+    hint = function(value)
+        if not layer.is(value) then return "" end
+        return (", nn.%s: write function() return nn.%s { ... } end"):format(value.kind, value.kind)
+    end,
+}
+
+-- The name of a function of the library, which makes losses or is a part of them: "loss.hinge".
+local function part_of_library(value)
+    for _, name in ipairs(check.names(loss)) do
+        if loss[name] == value then return "loss." .. name end
+    end
 end
 
-local FUNCTION = { "function", is = is_callable }
-local OPTIMIZER = { "optimizer, such as optim.adam {},", is = is_optimizer }
+local LOSS = {
+    "loss, such as loss.hinge {}, or a function(net),",
+    is = function(value) return is_callable(value) and not part_of_library(value) end,
+    hint = function(value)
+        local name = part_of_library(value)
+        return name and (", %s: write %s {}"):format(name, name) or ""
+    end,
+}
 
 local function rule(name, example)
     local makers = {} -- as pbt.tournament is, which was to be called
@@ -62,14 +87,14 @@ local FIELDS = {
     data = { "data set, such as data.digits {},", is = is_a "brood.Dataset" }, -- none: the loss makes up what is real
     latent = { "number", integer = true, min = 1, default = 64 },
     batch = { "number", integer = true, min = 1, default = 64 },
-    generator = FUNCTION,     -- function(h) returns a layer: latent vectors (n, latent) → images
-    discriminator = FUNCTION, -- function(h) returns a layer: images → a number each
-    loss = FUNCTION,
+    generator = NETWORK,      -- function(h) returns a layer: latent vectors (n, latent) → images
+    discriminator = NETWORK,  -- function(h) returns a layer: images → a number each
+    loss = LOSS,
     members = { "member, such as pbt.member {} or pbt.program {},", is = members.is }, -- in the place of those three
     augment = { "function", is = is_callable }, -- of what the discriminator sees: brood.augment {}
     g_optimizer = OPTIMIZER,
     d_optimizer = OPTIMIZER,
-    d_steps = schedule.number(1),
+    d_steps = { "number", integer = true, min = 1, live = true }, -- updates of D in a step
     update = { "string", choices = { "alternating", "simultaneous" }, default = "alternating" },
     fake = { "string", choices = { "fresh", "reuse" }, default = "fresh" },
     conditional = { "boolean" },                     -- labels go to both networks
@@ -140,7 +165,7 @@ function fields.check_kind(self, given)
         if given[name] then script.fail(("experiment: %s: the members are no GANs, and nothing reads it"):format(name)) end
     end
     for _, name in ipairs(self.members and {} or { "generator", "discriminator", "loss" }) do
-        check.value("experiment: " .. name, self[name], { "function", is = is_callable })
+        check.value("experiment: " .. name, self[name], FIELDS[name])
     end
 end
 

@@ -34,6 +34,11 @@ function experiment.new(given)
     return setmetatable(self, Experiment)
 end
 
+-- A function among the fields, as errors call it: "generator (dcgan.lua:9)".
+function Experiment:place(name)
+    return type(self[name]) == "function" and ("%s (%s)"):format(name, check.place(self[name])) or name
+end
+
 -- ---- members -----------------------------------------------------------------------------------------------------------
 
 -- Names of those that are no constants.
@@ -108,9 +113,7 @@ end
 
 -- A network as text: of a plain function there is only the place to show.
 local function network_text(network)
-    if type(network) ~= "function" then return tostring(network) end
-    local place = debug.getinfo(network, "S")
-    return ("the function in %s:%d"):format(place.short_src, place.linedefined)
+    return type(network) == "function" and "the function in " .. check.place(network) or tostring(network)
 end
 
 local function member_text(member)

@@ -3,6 +3,7 @@
 local build_model = require "brood.experiment.model"
 local check = require "brood.check"
 local context = require "brood.context"
+local layer = require "brood.nn.layer"
 local script = require "brood.script"
 
 local shape = {}
@@ -57,10 +58,18 @@ local function live_names(self)
     return names
 end
 
+-- What generator(h) or discriminator(h) returns.
+local function network(self, name, h)
+    local made = self[name](h)
+    if layer.any.is(made) then return made end
+    script.fail(("experiment (%s): %s returns %s: a %s expected%s"):format(self.line, self:place(name),
+        check.describe(made), layer.any[1], layer.any.hint(made)))
+end
+
 local function build(self, fixed)
     local made = setmetatable({ registry = context.registry(), number = #self.shapes + 1 }, { __index = self })
     local h = visible(self, fixed)
-    made.networks = { G = self.generator(h), D = self.discriminator(h) }
+    made.networks = { G = network(self, "generator", h), D = network(self, "discriminator", h) }
     made.model = build_model(made, live_names(self))
     return made
 end

@@ -88,6 +88,7 @@ function layer.define(name, rules, forward, more)
     class.__tostring = class.describe
     local all = { name = NAME }
     for key, rule in pairs(rules) do all[key] = rule end
+    class.option_rules = all
 
     local constructor = check.constructor(function(given)
         if getmetatable(given) == "brood.Tensor" then

@@ -75,8 +75,8 @@ nn.conditional_batch_norm = layer.define("nn.conditional_batch_norm", {
 }, function(self, x, ctx)
     local shape = ctx:channels_last(x)
     local n, channels = shape[1], shape[#shape]
-    local labels = ctx.labels or ctx:fail("the network is called without labels, which choose the gain and the bias")
-    local classes = self.classes or ctx.classes or ctx:fail("how many classes are there? say it by classes = n")
+    local labels, classes = ctx:needed_labels(), self.classes or ctx.classes
+    if not classes then ctx:fail("how many classes are there? say it by classes = n") end
     if labels:shape()[1] ~= n then
         ctx:fail("%d labels expected, one for each example, got %s", n, ctx:origin(labels))
     end

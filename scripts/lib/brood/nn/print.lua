@@ -33,10 +33,7 @@ end
 
 -- "out 64, kernel 4, stride 2": the options that were given.
 local function options_text(layer)
-    if type(layer) == "function" then
-        local where = debug.getinfo(layer, "S")
-        return ("%s:%d"):format(where.short_src, where.linedefined)
-    end
+    if type(layer) == "function" then return check.place(layer) end
     local words = {}
     for _, value in ipairs(layer) do
         if type(value) == "number" then words[#words + 1] = ("%d"):format(value) end
