@@ -203,6 +203,19 @@ class Controls(PopulationCase):
         self.assertIn("random-search", said)
 
 
+SHEET = """local brood = require "brood"
+local nn, loss, data = brood.nn, brood.loss, brood.data
+return brood.experiment {
+    name = "sheet", data = data.digits { size = 16, count = 9 }, batch = 4, rounds = 4, interval = 2,
+    generator = function() return nn.sequential {
+        nn.linear { out = 512 }, nn.reshape { 8, 8, 8 }, nn.upconv { out = 1, kernel = 4, stride = 2, pad = 1 }, nn.tanh {},
+    } end,
+    discriminator = function() return nn.sequential { nn.flatten {}, nn.linear { out = 1 } } end,
+    loss = loss.hinge {},
+}
+"""
+
+
 class Checks(PopulationCase):
     """brood check refuses what brood run refuses, and shows what is to be run."""
 
@@ -225,6 +238,41 @@ class Checks(PopulationCase):
     def test_scores_that_cannot_be_had(self):
         said = self.fails("check", self.write("ring.lua", ring(select="metric.classifier_score {}")))
         self.assertIn("metric.classifier_score: the data are points", said)
+
+    def test_what_it_cannot_begin_with(self):
+        self.run_ring("run", rounds="1")
+        state = self.bytes("run", "states", self.hash("run") + ".safetensors")
+        self.write("cut.safetensors", state[:len(state) // 2])
+        wider = ring().replace("out = 8 }, nn.relu", "out = 9 }, nn.relu")
+        for text, source, words in ((ring(), "cut.safetensors", "brood: cut.safetensors: truncated"),
+                                    (wider, "run", "G.1.weight: (4, 9) here, (4, 8) in the file")):
+            self.write("ring.lua", text)
+            for command in (("run", "ring.lua", "--from", source, "--out", "fork"),
+                            ("check", "ring.lua", "--set", "from=" + source)):
+                self.assertIn(words, self.fails(*command))
+            self.assertFalse(os.path.exists(self.path("fork")))
+        self.write("ring.lua", ring(population="1"))
+        said = self.fails("check", "ring.lua", "--set", "hyper.g_lr=1e30")
+        self.assertRegex(said, r"the first steps fail, of the one member: \w\.\S+ is -?(nan|inf) at step \d")
+        self.assertIn("all 4 members that were tried",
+                      self.fails("check", "ring.lua", "--set", "hyper.g_lr=1e30", "--set", "population=6"))
+
+    def test_an_asynchronous_one(self):
+        shown = self.brood("check", self.write("ring.lua", ring(more='mode = "asynchronous",'))).stdout
+        self.assertIn("a run: about ", shown)
+        schedule = 'mode = "asynchronous", schedule = function() end,'
+        self.assertIn("asynchronous", self.fails("check", self.write("ring.lua", ring(more=schedule))))
+
+    def test_the_room_that_it_takes(self):
+        for name, text in (("points", ring(rounds="12")), ("gray", SHEET), ("color", SHEET.replace("size = 16", "size = 64")
+                           .replace("count = 9", "count = 9, color = true").replace("stride = 2", "stride = 8")
+                           .replace("kernel = 4", "kernel = 8").replace("pad = 1", "pad = 0").replace("out = 1,", "out = 3,"))):
+            said = re.search(r"about ([\d.]+) (kB|MB) on the disk", self.brood("check", self.write("a.lua", text)).stdout)
+            self.brood("run", "a.lua", "--out", name)
+            room = sum(os.path.getsize(os.path.join(at, file)) for at, _, files in os.walk(self.path(name))
+                       for file in files)
+            told = float(said[1]) * {"kB": 1e3, "MB": 1e6}[said[2]]
+            self.assertTrue(0.5 < told / (room + 250e3) < 2, (name, told, room))  # without plots
 
     def test_rules_that_cannot_be(self):
         rule = '{ rule = "exploit", kind = "truncation", top = 7 }'

@@ -265,7 +265,7 @@ function folder.generator(path, slot)
 end
 
 -- What `from` means for an experiment: { run = directory, round = number or nil }, or { state = path }. Members that are
--- of another kind, and rounds whose states are gone, are refused.
+-- of another kind, rounds whose states are gone, and a state file that they cannot begin with are refused.
 function folder.source(text, experiment)
     local kind = experiment.members and experiment.members.member or "gan"
     local directory, round = text:match "^(.*)@(%d+)$"
@@ -293,6 +293,8 @@ function folder.source(text, experiment)
         command.fail("%s: a state file is that of a GAN, the members of experiment '%s' are %s: begin with a run of such",
             text, experiment.name, KINDS[kind])
     end
+    local member = experiment:member(experiment.seed, 0)
+    command.try(member.load, member, text)
     return { state = text }
 end
 
