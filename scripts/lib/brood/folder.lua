@@ -160,6 +160,20 @@ local function kept_rounds(self, rounds, last)
     return kept
 end
 
+-- The last round that a new run can begin with: nobody has failed, and all states are there. nil: there is none.
+function Folder:sound_round()
+    local rounds, last = standings_of(self)
+    local function is_sound(rows)
+        for _, row in ipairs(rows) do
+            if not row.state or row.state == "" then return false end
+        end
+        return not lost(self, rows)
+    end
+    for round = last, 1, -1 do
+        if rounds[round] and is_sound(rounds[round]) then return round end
+    end
+end
+
 -- A run that is to go on needs the states of its last round.
 function Folder:check_states()
     if self:fact "mode" == "asynchronous" then return end -- whose members are in rounds of their own
