@@ -3,6 +3,7 @@
 
 import json
 import os
+import pty
 import re
 import resource
 import shutil
@@ -330,11 +331,30 @@ class Resuming(TinyCase):
             process.send_signal(signal.SIGINT)
             output, errors = process.communicate(timeout=60)
         self.assertEqual(process.returncode, INTERRUPTED)
-        self.assertIn("stopping after this round", errors)
+        self.assertRegex(errors, r"finishing round \d+(, about \d+ s)?; Ctrl-C again stops at once, back to round \d+\n")
         stopped = re.search(r"interrupted after round (\d+): `brood resume run` goes on", output)
         self.assertEqual(str(self.round("run")), stopped.group(1))
         self.brood("resume", "run")
         self.assertEqual(self.export("run"), self.export("whole"))
+
+    def test_a_long_round(self):
+        """On a terminal it is seen how far it is, and Ctrl-C says how long it will still take."""
+        ours, theirs = pty.openpty()
+        self.write("tiny.lua", script(rounds="2"))
+        with subprocess.Popen([BROOD, "run", "tiny.lua", "--out", "run", "--set", "interval=2000"], cwd=self.folder,
+                              env=self.environment, stdout=theirs, stderr=subprocess.PIPE) as process:
+            os.close(theirs)
+            screen = b""
+            while b"step 1" not in screen:
+                screen += os.read(ours, 65536)
+            process.send_signal(signal.SIGINT)
+            while b"interrupted after" not in screen:
+                screen += os.read(ours, 65536)
+            _, errors = process.communicate(timeout=60)
+        os.close(ours)
+        self.assertEqual(process.returncode, INTERRUPTED)
+        self.assertRegex(screen, rb"round 1: step \d+ of 2000, \S+ steps/s, \S+ images/s, [^,]+ left, D.loss ")
+        self.assertRegex(errors, rb"finishing round 1(, about \d+ s)?; Ctrl-C again stops at once, back to the beginning")
 
     def test_finished(self):
         self.run_tiny(rounds="1")
