@@ -149,6 +149,16 @@ class Rounds(PopulationCase):
                 self.assertTrue(said.startswith(f"brood: {words}") and said.count("\n") == 1, said)
         self.assertIn("NAME=VALUE", self.fails("run", "ring.lua", "--set", "population", code=USAGE))
 
+    def test_settings_of_optimizers(self):
+        self.write("ring.lua", ring())
+        said = self.fails("run", "ring.lua", "--set", "g_optimizer.lr=0.1", "--out", "run", code=USAGE)
+        self.assertEqual(said, "brood: --set g_optimizer.lr: nothing reads the script's hyperparameter g_lr any more: pin "
+                               "that instead, --set hyper.g_lr=0.1\n")
+        self.assertFalse(os.path.exists(self.path("run")))
+        usual = ring().replace('d_optimizer = optim.adam { lr = "d_lr", beta1 = 0.5 },', "")
+        self.write("ring.lua", usual.replace("d_lr = pbt.log_uniform(1e-4, 1e-1), ", ""))
+        self.brood("run", "ring.lua", "--set", "d_optimizer.lr=1e-3", "--set", "g_optimizer.beta1=0.1", "--rounds", "1")
+
 
 class Controls(PopulationCase):
     """Every control leaves its trace."""

@@ -6,6 +6,7 @@ local check = require "brood.check"
 local context = require "brood.context"
 local graph = require "brood.graph"
 local model = require "brood.model"
+local overrides = require "brood.override"
 local script = require "brood.script"
 
 -- ---- one program being built -----------------------------------------------------------------------------------------
@@ -153,6 +154,7 @@ local function check_used(self, players)
     end
     for _, name in ipairs(check.names(self.hyper)) do
         if not used[name] then
+            overrides.check_read(self.overrides, name)
             script.fail(("experiment (%s): nothing reads hyper.%s%s"):format(self.line, name,
                 check.hint(name, check.names(used))))
         end
