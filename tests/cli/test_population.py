@@ -362,6 +362,8 @@ class Forks(PopulationCase):
         os.mkdir(self.path("seed-5"))
         self.assertIn("seed-5 is there already", self.fails("run", "ring.lua", "--out", "seed", "--seeds", "3"))
         self.assertIn("there is no folder none", self.fails("run", "ring.lua", "--out", "none/run"))
+        for more in ([], ["--seeds", "2"]):
+            self.assertIn("--out: the name of a new directory", self.fails("run", "ring.lua", "--out", "", *more, code=USAGE))
         self.assertEqual(sorted(os.listdir(self.folder)), ["ring.lua", "seed-5"])
 
     def test_from_a_state(self):

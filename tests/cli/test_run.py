@@ -192,6 +192,7 @@ class Trouble(TinyCase):
         self.says("return 1", "must return brood.experiment { ... }, it returned a number")
         self.says("", "it returned nothing")
         self.says("return {", "bad.lua:1:")
+        self.says("\33Lua", "bad.lua: this is compiled Lua, which is not run")
         self.says(good.replace("nn.reshape", "nn.reshpe"), "bad.lua:8: brood.nn has no 'reshpe': did you mean 'reshape'?")
         self.says(good.replace("latent = 8", "latnet = 8"), "there is no field 'latnet': did you mean 'latent'?")
         self.says(good.replace("batch = 8", "batch = 'x'"), "batch: a whole number of at least 1 expected")
@@ -522,6 +523,8 @@ class Grids(TinyCase):
         """Beside each image stands the one of the data set that is nearest to it by pixels."""
         self.run_tiny(rounds="1")
         self.brood("grid", "run", "--neighbours", "-n", "8", "-o", "out.png")
+        self.assertRegex(self.fails("grid", "run", "--interpolate", "-n", "5000"),
+                         "-n 5000 is too many for one picture: an image of ")
         pairs, reals = png(self.path("out.png")), png(self.path("run", "reals.png"))
         usual = png(self.path("run", "samples", "00001.png"))
         everything = [tile(reals, i // 8, i % 8) for i in range(64)]

@@ -25,6 +25,7 @@ end
 -- Before anything takes long: a directory that is given (or nil) can be made.
 function folder.check_new(given)
     if not given then return end
+    if given == "" then command.misuse "--out: the name of a new directory expected, got none" end
     if files.kind(given) then refuse_old(given) end
     local above = given:match "^(.*[^/])/+[^/]+/*$"
     if above and files.kind(above) ~= "folder" then

@@ -154,8 +154,8 @@ end
 
 local function parts_of(name) return name:match "^([^.]+)%.(.+)$" end
 
--- Changes `given`, the fields of an experiment whose rules are `rules`: first whole ones, then what is within one. usual(name, given) is what a field is that is not
--- given.
+-- Changes `given`, the fields of an experiment whose rules are `rules`: first whole ones, then what is within one.
+-- usual(name, given) is what a field is that is not given.
 function overrides.apply(given, list, rules, usual)
     for _, override in ipairs(list) do
         if not parts_of(override[1]) then set_field(given, override, rules) end
@@ -170,8 +170,8 @@ end
 function overrides.check_read(list, name)
     for _, override in ipairs(list or {}) do
         if override.replaced == name then
-            fail(override, "nothing reads the script's hyperparameter %s any more: pin that instead, --set hyper.%s=%s", name,
-                name, override[2])
+            fail(override, "nothing reads the script's hyperparameter %s any more: pin that instead, --set hyper.%s=%s",
+                name, name, override[2])
         end
     end
 end

@@ -95,8 +95,9 @@ local WRITE = {
     state = function(self, value) self.kept.state = value end,
 }
 
-local FIELDS = { "round", "rounds", "planned", "scored", "share", "interval", "members", "state", "seed", "experiment", "directory",
-    "stop", "stopped", "pin", "fork", "add", "drop", "set", "go", "extend", "close", "gan", "signals", "facts", "scores" }
+local FIELDS = { "round", "rounds", "planned", "scored", "share", "interval", "members", "state", "seed", "experiment",
+    "directory", "stop", "stopped", "pin", "fork", "add", "drop", "set", "go", "extend", "close", "gan", "signals", "facts",
+    "scores" }
 
 local meta = {
     __name = "brood.Run",
