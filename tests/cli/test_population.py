@@ -236,6 +236,11 @@ class Checks(PopulationCase):
                       "explore      pbt.perturb {", "select       modes of 300 ", "report       modes of 200 ",
                       "a run: about "):
             self.assertIn(words, shown)
+        self.assertRegex(shown, r"4 × 90 steps of \S+ .?s and scores of \S+ .?s a member and round in \d+ thread")
+        self.assertNotIn("classifiers", shown)  # of points there are none
+        scored = "select = brood.metric.classifier_score {}, report = { brood.metric.frechet {} }, loss"
+        shown = self.brood("check", self.write("sheet.lua", SHEET.replace("loss =", scored + " ="))).stdout
+        self.assertRegex(shown, r"and scores of \S+ .?s a member and round in .*, training classifiers apart; about")
         entry = "{ steps = %d, g_lr = 1e-3, d_lr = 1e-3, gamma = 1 }"
         replay = f"replay = {{ {entry % 25}, {entry % 10} }},"
         shown = self.brood("check", self.write("ring.lua", ring(more=replay))).stdout

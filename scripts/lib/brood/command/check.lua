@@ -188,7 +188,7 @@ end
 
 -- How many classifiers are trained for the scores.
 local function count_classifiers(experiment)
-    if experiment:makes() == "points" then return 0 end
+    if experiment:makes() ~= "images" then return 0 end
     local roles = {}
     for _, score in ipairs { experiment.select or experiment.report[1], table.unpack(experiment.report) } do
         if not score.classifier then roles[score == experiment.select and "selection" or "report"] = true end
@@ -205,14 +205,31 @@ local function room_text(experiment, rounds)
     return ("; about %s on the disk"):format(text.amount(bytes * 1e-3, { "kB", "MB", "GB" }))
 end
 
+-- Seconds that the scores of a round take, of all members: report scores may be those of the best ones only.
+local function seconds_of_scoring(experiment)
+    local chosen, reports = experiment.select or experiment.report[1], experiment.report
+    if experiment.members or not chosen then return nil end
+    local member, some = experiment:member(experiment.seed, 0), math.min(experiment.report_best, experiment.population)
+    if some == 0 then
+        return experiment.population * metric.seconds({ chosen, table.unpack(reports) }, member, experiment)
+    end
+    return experiment.population * metric.seconds({ chosen }, member, experiment)
+        + (#reports > 0 and some * metric.seconds(reports, member, experiment) or 0)
+end
+
+local function step_text(seconds)
+    return seconds < 1e-4 and ("%.1f µs"):format(1e6 * seconds) or ("%.1f ms"):format(1e3 * seconds)
+end
+
 local function estimate(experiment, seconds)
     local steps, rounds = amount(experiment)
     local workers = experiment.members and 1 or math.min(files.cores(), experiment.population) -- Lua is one thread
-    local scored = not experiment.members and (experiment.select or #experiment.report > 0)
-    return ("about %s for %d × %d steps of %s in %d thread%s%s%s"):format(
-        duration_text(seconds * steps * experiment.population / workers), experiment.population, steps,
-        seconds < 1e-4 and ("%.1f µs"):format(1e6 * seconds) or ("%.1f ms"):format(1e3 * seconds), workers,
-        workers > 1 and "s" or "", scored and ", scoring and classifiers apart" or "",
+    local scoring = seconds_of_scoring(experiment)
+    local all = (seconds * steps * experiment.population + (scoring or 0) * rounds) / workers
+    return ("about %s for %d × %d steps of %s%s in %d thread%s%s%s"):format(duration_text(all), experiment.population,
+        steps, step_text(seconds),
+        scoring and (" and scores of %s a member and round"):format(step_text(scoring / experiment.population)) or "",
+        workers, workers > 1 and "s" or "", count_classifiers(experiment) > 0 and ", training classifiers apart" or "",
         experiment.members and "" or room_text(experiment, rounds))
 end
 
