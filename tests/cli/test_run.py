@@ -263,8 +263,10 @@ class Trouble(TinyCase):
         self.assertEqual([name for name in os.listdir(self.path("run", "states")) if name.endswith(".tmp")], [])
         self.brood("resume", "run", "--rounds", "2")
         self.assertEqual(self.export("run"), self.export("whole"))
-        said = self.brood("run", "tiny.lua", "--out", "none", code=FAILED, **limit(300)).stderr
-        self.assertNotRegex(said, "kept|resume")  # nothing is there
+        self.brood("run", "tiny.lua", "--out", "none", code=FAILED, **limit(300))
+        said = self.brood("run", "tiny.lua", "--out", "gone", code=FAILED, **limit(40000)).stderr
+        self.assertNotRegex(said, "intact|kept|resume")
+        self.assertFalse(os.path.exists(self.path("gone")))
 
     def test_a_full_device(self):
         if not os.path.exists("/dev/full"):
