@@ -100,9 +100,12 @@ typedef struct {
     size_t report_count;
     const char *const *signals; /* names of what `observe` tells */
     size_t signal_count;
-    /* The training of a round of rounds that all members make together may be cut into as many calls of `step`,
-     * each on any worker, so that no worker waits long for the last member; health comes after the last. 0: 1. */
+    /* The training of a round of rounds that all members make together may be cut into as many calls of
+     * `step`, each on any worker, so that no worker waits long for the last member; health comes after the
+     * last. 0: 1. There are more of them where each would have more than `piece_steps` steps; 0: any number.
+     */
     size_t pieces;
+    int64_t piece_steps;
     const char *ending; /* of a state's file, as ".safetensors"; NULL: none */
     Status (*worker_new)(void *context, size_t index, void **worker, Error *error); /* may be NULL */
     void (*worker_free)(void *context, void *worker);
@@ -159,7 +162,8 @@ typedef struct {
     bool aside; /* not determined by script and seed: paths, names, times */
 } PbtFact;
 
-typedef enum { PBT_MEMBER_READY, PBT_ROUND_DONE } PbtMoment;
+/* PBT_TRAINING: more pieces of the round's training are done, of whatever member (-1). */
+typedef enum { PBT_MEMBER_READY, PBT_ROUND_DONE, PBT_TRAINING } PbtMoment;
 
 /* Any may be NULL. One that fails ends the run, with all that was committed intact. */
 typedef struct {
@@ -219,6 +223,7 @@ Status pbt_run_rounds(PbtRun *run, int64_t rounds, PbtEnd *end, Error *error);
 void pbt_run_free(PbtRun *run);
 
 int64_t pbt_run_round(const PbtRun *run); /* rounds done (asynchronous: by all members) */
+double pbt_run_share(const PbtRun *run);  /* of the present round's training that is done; between rounds 0 */
 size_t pbt_run_count(const PbtRun *run);
 PbtView pbt_run_view(const PbtRun *run, size_t index); /* in order of slot; valid until the run goes on */
 /* The same as it was at the end of its last training, before it copied anybody. */

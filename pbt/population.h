@@ -31,15 +31,15 @@ typedef struct {
     Standing now;    /* in a round: as it trains; at its end: after exploit and explore */
     Standing scored; /* at the end of the round's training: what all others see */
     Ledger ledger;
-    double signals[PBT_SIGNALS]; /* of the last training */
+    double signals[PBT_SIGNALS];  /* of the last training */
     double observed[PBT_SIGNALS]; /* steps that each is the mean of */
     size_t piece;                 /* of the round's training: the next one */
     bool training;                /* it had not failed before that */
-    void *member;                /* NULL: none is alive */
-    bool reporting;              /* its report scores are to be measured */
-    bool mosaic;                 /* in this round it got its parts from several donors */
-    bool failing;                /* it has failed in this round, and no event says so yet */
-    Standing seen;               /* what others than its worker may see while it trains */
+    void *member;                 /* NULL: none is alive */
+    bool reporting;               /* its report scores are to be measured */
+    bool mosaic;                  /* in this round it got its parts from several donors */
+    bool failing;                 /* it has failed in this round, and no event says so yet */
+    Standing seen;                /* what others than its worker may see while it trains */
 } Slot;
 
 /* In the place of a slot in events. */
@@ -68,6 +68,7 @@ struct PbtRun {
     bool stopped;
     bool scheduling;  /* the schedule is being called */
     bool training;    /* by threads */
+    double share;     /* of the round's training that is done */
     const Slot *told; /* whose ready moment it is, while threads train */
     Slot **slots;     /* in order of slot */
     size_t count, room;

@@ -161,6 +161,10 @@ bool pbt_run_stopped(const PbtRun *run) {
     return run->stopped;
 }
 
+double pbt_run_share(const PbtRun *run) {
+    return run->share;
+}
+
 size_t pbt_run_count(const PbtRun *run) {
     return run->count;
 }

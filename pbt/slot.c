@@ -149,7 +149,8 @@ Status slot_train(PbtRun *run, void *worker, Slot *slot, size_t pieces, Error *e
 
 /* Never -0, which a database would turn into 0. */
 static void take_reports(const PbtKind *kind, PbtScore *score) {
-    for (size_t i = 0; i < kind->report_count; i++) score->reports[i] += 0.0, score->report_deviations[i] += 0.0;
+    for (size_t i = 0; i < kind->report_count; i++)
+        score->reports[i] += 0.0, score->report_deviations[i] += 0.0;
 }
 
 static Status take_score(const PbtRun *run, Slot *slot, PbtScore *score, Status status, Error *own,
@@ -208,10 +209,8 @@ Status slot_save(PbtRun *run, void *worker, Slot *slot, Error *error) {
     Status status = kind->save(kind->context, worker, slot->member, run->states, slot->now.state, &own);
     slot->ledger.saving += cpu_seconds(kind, slot->member) - start;
     if (status == STATUS_IO)
-        return error_set(error, STATUS_IO,
-                         "member %lld cannot be saved: %.800s; the last round is intact, and the run can be "
-                         "resumed when this is put right",
-                         (long long)slot->now.slot, own.message);
+        return error_set(error, STATUS_IO, "member %lld cannot be saved: %.800s", (long long)slot->now.slot,
+                         own.message);
     return fail(slot, "saving", status, &own, error);
 }
 

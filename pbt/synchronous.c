@@ -19,6 +19,7 @@ typedef struct {
     size_t *begun;            /* pieces of each member that were taken */
     bool *busy;               /* whether a worker has it */
     size_t *done, done_count; /* members in the order in which they were finished */
+    size_t ended;             /* pieces, of all members */
     size_t at_work;           /* threads */
     bool stop;
     Status status; /* of the first job that ended the run */
@@ -54,6 +55,7 @@ static void *work(void *argument) {
         Status status = crew->job(run, hand->worker, run->slots[index], &error);
         pthread_mutex_lock(&crew->mutex);
         crew->busy[index] = false;
+        crew->ended++;
         if (last) crew->done[crew->done_count++] = index;
         if (status && !crew->status) {
             crew->status = status;
@@ -68,19 +70,29 @@ static void *work(void *argument) {
     return NULL;
 }
 
-/* On the caller's thread, while the others work: tells of members as they get ready. */
+/* `ended` of so many pieces are done; that a member is ready is told by itself. */
+static Status tell_share(PbtRun *run, size_t ended, size_t all, bool ready, Error *error) {
+    run->share = (double)ended / (double)all;
+    return ready ? STATUS_OK : run_progress(run, PBT_TRAINING, NOBODY, error);
+}
+
+/* On the caller's thread, while the others work: tells of members as they get ready, and of pieces. */
 static Status watch(Crew *crew, bool tell, bool *interrupted, Error *error) {
     PbtRun *run = crew->run;
     Status status = STATUS_OK;
-    size_t told = 0;
+    size_t told = 0, ended = 0;
     pthread_mutex_lock(&crew->mutex);
     while (crew->at_work > 0 || told < crew->done_count) {
         if (told == crew->done_count) run_wait(&crew->news, &crew->mutex);
         bool news = told < crew->done_count;
         Slot *slot = news ? run->slots[crew->done[told++]] : NULL;
+        bool more = crew->ended > ended;
+        ended = crew->ended;
         pthread_mutex_unlock(&crew->mutex);
         if (slot) slot->seen = slot->now;
         run->told = slot;
+        if (more && tell && !status)
+            status = tell_share(run, ended, crew->pieces * run->count, slot || crew->pieces == 1, error);
         if (slot && tell && !status) status = run_progress(run, PBT_MEMBER_READY, slot->now.slot, error);
         run->told = NULL;
         if (run_interrupted(run)) *interrupted = true;
@@ -91,14 +103,15 @@ static Status watch(Crew *crew, bool tell, bool *interrupted, Error *error) {
     return status;
 }
 
-static Status by_threads(PbtRun *run, CrewJob *job, size_t pieces, size_t threads, bool tell, bool *interrupted,
-                         Error *error) {
+static Status by_threads(PbtRun *run, CrewJob *job, size_t pieces, size_t threads, bool tell,
+                         bool *interrupted, Error *error) {
     Crew crew = {.run = run, .job = job, .pieces = pieces};
     Hand *hands = memory_new(threads, sizeof *hands);
     crew.done = memory_new(run->count, sizeof *crew.done);
     crew.begun = memory_new(run->count, sizeof *crew.begun);
     crew.busy = memory_new(run->count, sizeof *crew.busy);
-    Status status = hands && crew.done && crew.begun && crew.busy ? STATUS_OK : error_no_memory(error, "threads");
+    Status status =
+        hands && crew.done && crew.begun && crew.busy ? STATUS_OK : error_no_memory(error, "threads");
     pthread_mutex_init(&crew.mutex, NULL);
     pthread_cond_init(&crew.news, NULL);
     for (size_t i = 0; i < run->count; i++) run->slots[i]->seen = run->slots[i]->now;
@@ -137,11 +150,16 @@ static Status by_threads(PbtRun *run, CrewJob *job, size_t pieces, size_t thread
     return status;
 }
 
-static Status by_caller(PbtRun *run, CrewJob *job, size_t pieces, bool tell, bool *interrupted, Error *error) {
+static Status by_caller(PbtRun *run, CrewJob *job, size_t pieces, bool tell, bool *interrupted,
+                        Error *error) {
     for (size_t i = 0; i < run->count; i++) {
         Status status = STATUS_OK;
-        for (size_t piece = 0; !status && piece < pieces; piece++)
+        for (size_t piece = 0; !status && piece < pieces; piece++) {
             status = job(run, run_worker(run), run->slots[i], error);
+            if (!status && tell)
+                status =
+                    tell_share(run, i * pieces + piece + 1, run->count * pieces, piece + 1 == pieces, error);
+        }
         if (!status && tell) status = run_progress(run, PBT_MEMBER_READY, run->slots[i]->now.slot, error);
         if (status) return status;
         if (run_interrupted(run)) {
@@ -163,7 +181,10 @@ static Status crew_each(PbtRun *run, CrewJob *job, size_t pieces, bool tell, boo
 /* ---- training ------------------------------------------------------------------------------------------ */
 
 static size_t training_pieces(const PbtRun *run) {
-    return run->options.kind->pieces > 0 ? run->options.kind->pieces : 1;
+    const PbtKind *kind = run->options.kind;
+    size_t pieces = kind->pieces > 0 ? kind->pieces : 1;
+    int64_t more = kind->piece_steps > 0 ? (run->settings.interval - 1) / kind->piece_steps + 1 : 1;
+    return (size_t)more > pieces ? (size_t)more : pieces;
 }
 
 static Status train_job(PbtRun *run, void *worker, Slot *slot, Error *error) {
@@ -378,6 +399,7 @@ static Status make_round(PbtRun *run, bool *interrupted, Error *error) {
     int64_t round = run->round + 1;
     Status status = train_all(run, round, interrupted, error);
     if (!status && !*interrupted) status = exploit_and_explore(run, round, interrupted, error);
+    run->share = 0;
     if (status || *interrupted) return status;
     status = finish_round(run, round, error);
     return status ? status : run_progress(run, PBT_ROUND_DONE, -1, error);

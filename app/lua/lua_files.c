@@ -125,14 +125,67 @@ static int run(lua_State *L) {
 
 /* ---- the wish to stop ---------------------------------------------------------------------------------- */
 
+enum { NOTICE = 200 }; /* bytes of a text, with its final zero */
+
+/* What is said at Ctrl-C: what will be done, how long that takes, and what the next Ctrl-C does. */
+typedef struct {
+    char first[NOTICE], last[NOTICE];
+    double ends; /* on the clock; 0: not known */
+} Notice;
+
 static volatile sig_atomic_t interrupted;
+static Notice notices[2]; /* one that holds, and one that may be written */
+static volatile sig_atomic_t holds;
+
+static double seconds_of(clockid_t clock) {
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static void append(char *line, size_t room, const char *text) {
+    size_t used = strlen(line);
+    for (; *text && used + 1 < room; text++) line[used++] = *text;
+    line[used] = '\0';
+}
+
+/* In a signal handler there is no snprintf. */
+static void append_duration(char *line, size_t room, double seconds) {
+    const char *unit = seconds < 100 ? " s" : seconds < 6000 ? " minutes" : " hours";
+    int64_t number = (int64_t)(seconds / (seconds < 100 ? 1 : seconds < 6000 ? 60 : 3600) + 0.5);
+    char digits[24];
+    size_t at = sizeof digits - 1;
+    digits[at] = '\0';
+    do digits[--at] = (char)('0' + number % 10);
+    while (number /= 10);
+    append(line, room, ", about ");
+    append(line, room, digits + at);
+    append(line, room, unit);
+}
 
 /* A second signal finds the default handler, and ends the program. */
 static void note_signal(int number) {
-    static const char TEXT[] = "\nstopping after this round; once more stops at once\n";
+    const Notice *notice = &notices[holds];
+    char line[3 * NOTICE] = "\n";
+    double left = notice->ends - seconds_of(CLOCK_MONOTONIC);
     interrupted = number;
-    ssize_t unused = write(STDERR_FILENO, TEXT, sizeof TEXT - 1);
+    append(line, sizeof line, notice->first);
+    if (left >= 1 && left < 1e9) append_duration(line, sizeof line, left);
+    append(line, sizeof line, notice->last);
+    append(line, sizeof line, "\n");
+    ssize_t unused = write(STDERR_FILENO, line, strlen(line));
     (void)unused;
+}
+
+/* files.at_interrupt(first, last [, ends]): "FIRST, about 40 s" until `ends` on the clock of files.seconds,
+ * then "LAST" */
+static int at_interrupt(lua_State *L) {
+    int next = !holds;
+    notices[next] = (Notice){.ends = luaL_optnumber(L, 3, 0)};
+    append(notices[next].first, NOTICE, binding_text(L, 1, "at_interrupt: first"));
+    append(notices[next].last, NOTICE, binding_text(L, 2, "at_interrupt: last"));
+    holds = next;
+    return 0;
 }
 
 static int watch_interrupt(lua_State *L) {
@@ -149,12 +202,6 @@ static int is_interrupted(lua_State *L) {
 }
 
 /* ---- clocks -------------------------------------------------------------------------------------------- */
-
-static double seconds_of(clockid_t clock) {
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 static int seconds(lua_State *L) {
     lua_pushnumber(L, seconds_of(CLOCK_MONOTONIC));
@@ -207,6 +254,9 @@ static const BindingFunction FUNCTIONS[] = {
     {"run", "(words: string[]): integer", "Runs a program without a shell; its exit code.", run},
     {"watch_interrupt", "()", "From now on Ctrl-C is noted; the second one stops the program.",
      watch_interrupt},
+    {"at_interrupt", "(first: string, last: string, ends?: number)",
+     "What Ctrl-C is answered by: between the two texts the time until `ends`, on the clock of seconds().",
+     at_interrupt},
     {"interrupted", "(): boolean", "Whether Ctrl-C has been noted.", is_interrupted},
     {"seconds", "(): number", "Seconds since some moment in the past.", seconds},
     {"cores", "(): integer", "Processor cores that the program may use.", cores},

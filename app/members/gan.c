@@ -16,7 +16,7 @@ struct GanKind {
 
 /* What copies can be made of, generator first: the age goes with it. */
 static const char *const PARTS[] = {"G", "D"};
-enum { PART_COUNT = sizeof PARTS / sizeof *PARTS, PIECES = 8 /* of a round's training */ };
+enum { PART_COUNT = sizeof PARTS / sizeof *PARTS, PIECES = 8 /* of a round's training */, PIECE_STEPS = 100 };
 
 /* ---- workers ------------------------------------------------------------------------------------------- */
 
@@ -260,6 +260,7 @@ Status gan_kind_new(GanKind **out, const GanOptions *options, Error *error) {
                             .reports = options->reports,
                             .report_count = options->report_count,
                             .pieces = PIECES,
+                            .piece_steps = PIECE_STEPS,
                             .signals = options->signals,
                             .signal_count = options->signal_count,
                             .ending = STATE_FILE_ENDING,

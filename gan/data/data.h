@@ -52,6 +52,8 @@ typedef struct {
     int64_t count;
     /* Only these classes, from 0, renumbered in this order; not for stacked_mnist. class_count 0: all. */
     const int64_t *classes;
+    const char *const
+        *named; /* (class_count) names in the place of the numbers, or NULL; NULL where all are numbers */
     size_t class_count;
     /* ring: Gaussians on the circle, its radius. grid: Gaussians along a side, their distance. At most 1000
      * Gaussians, each of this standard deviation. */

@@ -145,29 +145,59 @@ static int64_t kind_classes(const DataOptions *o, const Pictures *pictures) {
     return o->kind == DATA_DIGITS ? DIGITS_CLASSES : pictures->classes;
 }
 
-static char *class_name(const DataOptions *o, const Pictures *pictures, int64_t class) {
-    char number[CLASS_NAME];
-    snprintf(number, sizeof number, o->kind == DATA_STACKED_MNIST ? "%03d" : "%d", (int)class);
-    if (is_points(o->kind)) snprintf(number, sizeof number, "mode %d", (int)class + 1);
-    const char *name = o->kind == DATA_FASHION_MNIST ? FASHION_NAMES[class]
-                       : o->kind == DATA_CIFAR10     ? CIFAR_NAMES[class]
-                       : o->kind == DATA_FOLDER      ? pictures->class_names[class]
-                                                     : number;
-    return memory_string(name);
+/* Borrowed, or made in `number`. */
+static const char *class_name(const DataOptions *o, const Pictures *pictures, int64_t class,
+                              char number[CLASS_NAME]) {
+    snprintf(number, CLASS_NAME, o->kind == DATA_STACKED_MNIST ? "%03d" : "%d", (int)class);
+    if (is_points(o->kind)) snprintf(number, CLASS_NAME, "mode %d", (int)class + 1);
+    return o->kind == DATA_FASHION_MNIST ? FASHION_NAMES[class]
+           : o->kind == DATA_CIFAR10     ? CIFAR_NAMES[class]
+           : o->kind == DATA_FOLDER      ? pictures->class_names[class]
+                                         : number;
 }
 
-static Status check_class(const DataOptions *o, size_t place, int64_t kind_has, Error *error) {
-    int64_t class = o->classes[place];
-    if (class < 0 || class >= kind_has)
-        return error_set(error, STATUS_INVALID,
-                         "%s: class %" PRId64 " was asked for, counted from 0; it has %" PRId64 " classes",
-                         KIND_TEXT[o->kind], class, kind_has);
+static Status refuse_name(const DataOptions *o, const Pictures *pictures, const char *name, Error *error) {
+    char list[512] = "", number[CLASS_NAME];
+    int64_t kind_has = kind_classes(o, pictures);
+    for (int64_t i = 0; i < kind_has; i++) {
+        size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", class_name(o, pictures, i, number));
+    }
+    return error_set(error, STATUS_INVALID, "%s: there is no class '%s': there are %s", KIND_TEXT[o->kind],
+                     name, list);
+}
+
+/* The class that is asked for at a place. People count from 1. */
+static Status find_class(const DataOptions *o, const Pictures *pictures, size_t place, int64_t *class,
+                         Error *error) {
+    const char *name = o->named ? o->named[place] : NULL;
+    char number[CLASS_NAME];
+    int64_t kind_has = kind_classes(o, pictures);
+    if (name) {
+        for (*class = 0; *class < kind_has; ++*class)
+            if (strcmp(class_name(o, pictures, *class, number), name) == 0) return STATUS_OK;
+        return refuse_name(o, pictures, name, error);
+    }
+    *class = o->classes[place];
+    if (*class >= 0 && *class < kind_has) return STATUS_OK;
+    return error_set(error, STATUS_INVALID,
+                     "%s: class %" PRId64 " was asked for, counted from 1; it has %" PRId64 " classes",
+                     KIND_TEXT[o->kind], *class + 1, kind_has);
+}
+
+static Status choose_class(const DataOptions *o, DataStore *store, size_t place, Error *error) {
+    int64_t *class = &store->classes[place];
+    char number[CLASS_NAME];
+    *class = (int64_t)place;
+    Status status = o->class_count ? find_class(o, &store->pictures, place, class, error) : STATUS_OK;
+    if (status) return status;
+    const char *name = class_name(o, &store->pictures, *class, number);
     for (size_t i = 0; i < place; i++)
-        if (o->classes[i] == class)
-            return error_set(error, STATUS_INVALID,
-                             "%s: class %" PRId64 ", counted from 0, was asked for twice", KIND_TEXT[o->kind],
-                             class);
-    return STATUS_OK;
+        if (store->classes[i] == *class)
+            return error_set(error, STATUS_INVALID, "%s: class %" PRId64 ", '%s', was asked for twice",
+                             KIND_TEXT[o->kind], *class + 1, name);
+    store->class_names[place] = memory_string(name);
+    return store->class_names[place] ? STATUS_OK : error_no_memory(error, "class names");
 }
 
 /* Lists the set's classes: those asked for, or all. */
@@ -184,14 +214,9 @@ static Status choose_classes(const DataOptions *o, DataStore *store, Error *erro
     store->class_names = memory_new(count, sizeof *store->class_names);
     if (!store->classes || !store->class_names) return error_no_memory(error, "class names");
     store->class_count = (int64_t)count;
-    for (size_t i = 0; i < count; i++) {
-        Status status = o->class_count ? check_class(o, i, kind_has, error) : STATUS_OK;
-        if (status) return status;
-        store->classes[i] = o->class_count ? o->classes[i] : (int64_t)i;
-        store->class_names[i] = class_name(o, &store->pictures, store->classes[i]);
-        if (!store->class_names[i]) return error_no_memory(error, "class names");
-    }
-    return STATUS_OK;
+    Status status = STATUS_OK;
+    for (size_t i = 0; !status && i < count; i++) status = choose_class(o, store, i, error);
+    return status;
 }
 
 /* Drops the pictures of classes that were not asked for, and renumbers the labels. */

@@ -42,20 +42,11 @@ static Status explain(Store *store, int code, Error *error) {
         return error_set(error, STATUS_CORRUPT,
                          "%s: it is damaged (%s): put a copy in its place, or begin a new run", store->path,
                          sqlite3_errmsg(store->db));
-    case SQLITE_FULL:
-        return error_set(
-            error, STATUS_IO,
-            "%s: the disk is full; the last round is intact, and the run can be resumed when there "
-            "is room",
-            store->path);
+    case SQLITE_FULL: return error_set(error, STATUS_IO, "%s: the disk is full", store->path);
     case SQLITE_NOMEM: return error_no_memory(error, store->path);
     case SQLITE_ERROR: /* a table or column that is not there */
         return store_damaged(store, error, sqlite3_errmsg(store->db));
-    default:
-        return error_set(
-            error, STATUS_IO,
-            "%s: %s; the last round is intact, and the run can be resumed when this is put right",
-            store->path, sqlite3_errmsg(store->db));
+    default: return error_set(error, STATUS_IO, "%s: %s", store->path, sqlite3_errmsg(store->db));
     }
 }
 
@@ -235,8 +226,9 @@ static Status check_version(Store *store, bool *begun, Error *error) {
     status = store_number(store, &version, error, "PRAGMA user_version");
     if (status) return status;
     if (version == STORE_VERSION) return check_tables(store, error);
-    return error_set(error, STATUS_CORRUPT, "%s: version %d was expected, it is of version %lld: use the Brood that made it", store->path,
-                     STORE_VERSION, (long long)version);
+    return error_set(error, STATUS_CORRUPT,
+                     "%s: version %d was expected, it is of version %lld: use the Brood that made it",
+                     store->path, STORE_VERSION, (long long)version);
 }
 
 static Status new_store(Store **store, Error *error) {
@@ -402,12 +394,12 @@ Status store_put_standing(Store *store, const PbtRun *run, const Slot *slot, Err
     double reported[2 * PBT_REPORTS];
     memcpy(reported, now->score.reports, reports * sizeof *reported);
     memcpy(reported + reports, now->score.report_deviations, reports * sizeof *reported);
-    Status status = store_run(
-        store, error, "INSERT INTO standing VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        "iiiiiiiidddbbtt", now->round, now->slot, now->parent, now->parent_round, now->steps, now->age,
-        (int64_t)now->failed, (int64_t)now->pinned, now->score.score, now->score.deviation, now->fitness,
-        now->window, now->window_count * sizeof(double), reported, 2 * reports * sizeof *reported, now->state,
-        now->failure);
+    Status status =
+        store_run(store, error, "INSERT INTO standing VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                  "iiiiiiiidddbbtt", now->round, now->slot, now->parent, now->parent_round, now->steps,
+                  now->age, (int64_t)now->failed, (int64_t)now->pinned, now->score.score,
+                  now->score.deviation, now->fitness, now->window, now->window_count * sizeof(double),
+                  reported, 2 * reports * sizeof *reported, now->state, now->failure);
     for (size_t i = 0; !status && i < space->count; i++)
         status = store_run(store, error, "INSERT INTO value VALUES(?, ?, ?, ?)", "iitd", now->round,
                            now->slot, space->hypers[i].name, now->values[i]);

@@ -131,6 +131,26 @@ class Folders(Case):
         self.assertEqual(before.digest(), after.digest())
         self.fetch("mnist", "--from", "file://" + real)
 
+    def test_nothing_is_read_in_the_place_of_what_was_fetched(self):
+        for name in IDX:
+            self.give(name, idx(name))
+        old = os.path.join(self.home, "brood/fashion_mnist")
+        os.makedirs(old)
+        for name in ("train.images-idx3-ubyte", IDX[0].replace("-idx", ".idx"), IDX[1] + ".gz"):
+            shutil.copy(os.path.join(self.given, IDX[0]), os.path.join(old, name))
+        done = self.fetch("fashion-mnist", "--from", self.given)
+        self.assertEqual(done.stdout.count("removed "), 2)
+        self.assertIn(f"removed {old}/{IDX[1]}.gz: it would be read", done.stdout)
+        self.assertEqual(self.kept(), sorted(f"fashion_mnist/{name}" for name in
+                                             (*IDX, "train.images-idx3-ubyte")))  # which is something else
+        before = os.path.join(self.home, "brood/cifar-10-batches-bin/test_batch.bin")  # looked in before cifar10/
+        os.makedirs(os.path.dirname(before))
+        for name in [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]:
+            self.give(name, (b"\x04" + bytes(3072)) * 3)
+        shutil.copy(os.path.join(self.given, "test_batch.bin"), before)
+        self.assertIn(f"removed {before}", self.fetch("cifar10", "--from", self.given).stdout)
+        self.assertFalse(os.path.exists(before))
+
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *arguments):
@@ -154,9 +174,11 @@ class Addresses(Case):
         said = self.refused("mnist", "--from", self.address)
         self.assertIn(f"{self.address}/train-images-idx3-ubyte.gz: ", said)
         self.assertIn("its SHA-256 sum is", said)
+        self.assertNotIn("curl has failed", said)  # there is no second place to try
 
     def test_what_is_not_there(self):
         said = self.refused("cifar10", "--from", self.address + "/")
+        self.assertEqual(said.count("curl has failed"), 1, said)
         self.assertIn(f"{self.address}/cifar-10-binary.tar.gz: curl has failed (exit code 22)", said)
 
 

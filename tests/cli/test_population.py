@@ -149,6 +149,16 @@ class Rounds(PopulationCase):
                 self.assertTrue(said.startswith(f"brood: {words}") and said.count("\n") == 1, said)
         self.assertIn("NAME=VALUE", self.fails("run", "ring.lua", "--set", "population", code=USAGE))
 
+    def test_settings_of_optimizers(self):
+        self.write("ring.lua", ring())
+        said = self.fails("run", "ring.lua", "--set", "g_optimizer.lr=0.1", "--out", "run", code=USAGE)
+        self.assertEqual(said, "brood: --set g_optimizer.lr: nothing reads the script's hyperparameter g_lr any more: pin "
+                               "that instead, --set hyper.g_lr=0.1\n")
+        self.assertFalse(os.path.exists(self.path("run")))
+        usual = ring().replace('d_optimizer = optim.adam { lr = "d_lr", beta1 = 0.5 },', "")
+        self.write("ring.lua", usual.replace("d_lr = pbt.log_uniform(1e-4, 1e-1), ", ""))
+        self.brood("run", "ring.lua", "--set", "d_optimizer.lr=1e-3", "--set", "g_optimizer.beta1=0.1", "--rounds", "1")
+
 
 class Controls(PopulationCase):
     """Every control leaves its trace."""
@@ -212,6 +222,19 @@ class Sheets(PopulationCase):
         self.assertEqual(len(plots), 4 - self.kinds("run")["copied"])
 
 
+SHEET = """local brood = require "brood"
+local nn, loss, data = brood.nn, brood.loss, brood.data
+return brood.experiment {
+    name = "sheet", data = data.digits { size = 16, count = 9 }, batch = 4, rounds = 4, interval = 2,
+    generator = function() return nn.sequential {
+        nn.linear { out = 512 }, nn.reshape { 8, 8, 8 }, nn.upconv { out = 1, kernel = 4, stride = 2, pad = 1 }, nn.tanh {},
+    } end,
+    discriminator = function() return nn.sequential { nn.flatten {}, nn.linear { out = 1 } } end,
+    loss = loss.hinge {},
+}
+"""
+
+
 class Checks(PopulationCase):
     """brood check refuses what brood run refuses, and shows what is to be run."""
 
@@ -222,6 +245,11 @@ class Checks(PopulationCase):
                       "explore      pbt.perturb {", "select       modes of 300 ", "report       modes of 200 ",
                       "a run: about "):
             self.assertIn(words, shown)
+        self.assertRegex(shown, r"4 × 90 steps of \S+ .?s and scores of \S+ .?s a member and round in \d+ thread")
+        self.assertNotIn("classifiers", shown)  # of points there are none
+        scored = "select = brood.metric.classifier_score {}, report = { brood.metric.frechet {} }, loss"
+        shown = self.brood("check", self.write("sheet.lua", SHEET.replace("loss =", scored + " ="))).stdout
+        self.assertRegex(shown, r"and scores of \S+ .?s a member and round in .*, training classifiers apart; about")
         entry = "{ steps = %d, g_lr = 1e-3, d_lr = 1e-3, gamma = 1 }"
         replay = f"replay = {{ {entry % 25}, {entry % 10} }},"
         shown = self.brood("check", self.write("ring.lua", ring(more=replay))).stdout
@@ -234,6 +262,41 @@ class Checks(PopulationCase):
     def test_scores_that_cannot_be_had(self):
         said = self.fails("check", self.write("ring.lua", ring(select="metric.classifier_score {}")))
         self.assertIn("metric.classifier_score: the data are points", said)
+
+    def test_what_it_cannot_begin_with(self):
+        self.run_ring("run", rounds="1")
+        state = self.bytes("run", "states", self.hash("run") + ".safetensors")
+        self.write("cut.safetensors", state[:len(state) // 2])
+        wider = ring().replace("out = 8 }, nn.relu", "out = 9 }, nn.relu")
+        for text, source, words in ((ring(), "cut.safetensors", "brood: cut.safetensors: truncated"),
+                                    (wider, "run", "G.1.weight: (4, 9) here, (4, 8) in the file")):
+            self.write("ring.lua", text)
+            for command in (("run", "ring.lua", "--from", source, "--out", "fork"),
+                            ("check", "ring.lua", "--set", "from=" + source)):
+                self.assertIn(words, self.fails(*command))
+            self.assertFalse(os.path.exists(self.path("fork")))
+        self.write("ring.lua", ring(population="1"))
+        said = self.fails("check", "ring.lua", "--set", "hyper.g_lr=1e30")
+        self.assertRegex(said, r"the first steps fail, of the one member: \w\.\S+ is -?(nan|inf) at step \d")
+        self.assertIn("all 4 members that were tried",
+                      self.fails("check", "ring.lua", "--set", "hyper.g_lr=1e30", "--set", "population=6"))
+
+    def test_an_asynchronous_one(self):
+        shown = self.brood("check", self.write("ring.lua", ring(more='mode = "asynchronous",'))).stdout
+        self.assertIn("a run: about ", shown)
+        schedule = 'mode = "asynchronous", schedule = function() end,'
+        self.assertIn("asynchronous", self.fails("check", self.write("ring.lua", ring(more=schedule))))
+
+    def test_the_room_that_it_takes(self):
+        for name, text in (("points", ring(rounds="12")), ("gray", SHEET), ("color", SHEET.replace("size = 16", "size = 64")
+                           .replace("count = 9", "count = 9, color = true").replace("stride = 2", "stride = 8")
+                           .replace("kernel = 4", "kernel = 8").replace("pad = 1", "pad = 0").replace("out = 1,", "out = 3,"))):
+            said = re.search(r"about ([\d.]+) (kB|MB) on the disk", self.brood("check", self.write("a.lua", text)).stdout)
+            self.brood("run", "a.lua", "--out", name)
+            room = sum(os.path.getsize(os.path.join(at, file)) for at, _, files in os.walk(self.path(name))
+                       for file in files)
+            told = float(said[1]) * {"kB": 1e3, "MB": 1e6}[said[2]]
+            self.assertTrue(0.5 < told / (room + 250e3) < 2, (name, told, room))  # without plots
 
     def test_rules_that_cannot_be(self):
         rule = '{ rule = "exploit", kind = "truncation", top = 7 }'
@@ -313,6 +376,8 @@ class Forks(PopulationCase):
         os.mkdir(self.path("seed-5"))
         self.assertIn("seed-5 is there already", self.fails("run", "ring.lua", "--out", "seed", "--seeds", "3"))
         self.assertIn("there is no folder none", self.fails("run", "ring.lua", "--out", "none/run"))
+        for more in ([], ["--seeds", "2"]):
+            self.assertIn("--out: the name of a new directory", self.fails("run", "ring.lua", "--out", "", *more, code=USAGE))
         self.assertEqual(sorted(os.listdir(self.folder)), ["ring.lua", "seed-5"])
 
     def test_from_a_state(self):

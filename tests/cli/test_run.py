@@ -3,6 +3,7 @@
 
 import json
 import os
+import pty
 import re
 import resource
 import shutil
@@ -191,6 +192,7 @@ class Trouble(TinyCase):
         self.says("return 1", "must return brood.experiment { ... }, it returned a number")
         self.says("", "it returned nothing")
         self.says("return {", "bad.lua:1:")
+        self.says("\33Lua", "bad.lua: this is compiled Lua, which is not run")
         self.says(good.replace("nn.reshape", "nn.reshpe"), "bad.lua:8: brood.nn has no 'reshpe': did you mean 'reshape'?")
         self.says(good.replace("latent = 8", "latnet = 8"), "there is no field 'latnet': did you mean 'latent'?")
         self.says(good.replace("batch = 8", "batch = 'x'"), "batch: a whole number of at least 1 expected")
@@ -224,6 +226,26 @@ class Trouble(TinyCase):
         self.assertNotIn("traceback", done.stderr)
         events = [(row["round"], row["kind"], row["slot"]) for row in self.store("run")["event"]]
         self.assertEqual(events, [(1, "failed", 0)])
+        advice = "lower learning rates may help, in a new run: brood run SCRIPT\n"
+        self.assertIn(advice, done.stderr)
+        self.assertIn(advice, self.fails("resume", "run"))
+        later = "schedule = function(run) if run.round == 2 then run:set(0, { lr = 1e30 }) end end,"
+        done = self.run_tiny("late", code=FAILED, learn="brood.pbt.log_uniform(1e-3, 1e30)", rounds="5",
+                             more="initial = { { gamma = 1, lr = 1e-3 } }, " + later)
+        self.assertIn("brood run SCRIPT --from late@2", done.stderr)
+
+    def test_pictures_that_cannot_be_drawn(self):
+        """That is no fault of the script's: the run goes on when there is a place for them."""
+        self.run_tiny("whole", rounds="4")
+        self.brood("run", "tiny.lua", "--out", "run", "--rounds", "1")
+        shutil.rmtree(self.path("run", "samples"))
+        said = self.fails("resume", "run", "--rounds", "3")
+        self.assertIn("samples/00002.png", said)
+        self.assertIn("are kept: when this is put right, `brood resume run` goes on from there", said)
+        self.assertIn("stack traceback", self.read("run", "log.txt"))
+        os.mkdir(self.path("run", "samples"))
+        self.brood("resume", "run")
+        self.assertEqual(self.export("run"), self.export("whole"))
 
     def test_a_full_disk(self):
         """No file may grow over 40 kB, then over 3 kB: what was saved before is unharmed, and goes on."""
@@ -237,12 +259,14 @@ class Trouble(TinyCase):
         self.assertGreater(size, log + 200)
         done = self.brood("resume", "run", "--rounds", "2", code=FAILED, **limit(size - 100))
         self.assertRegex(done.stderr, "File too large|disk I/O error")  # the state, or the store: what comes first
-        self.assertIn("the last round is intact", done.stderr)
         self.assertEqual(self.export("run"), before)
         self.assertEqual([name for name in os.listdir(self.path("run", "states")) if name.endswith(".tmp")], [])
         self.brood("resume", "run", "--rounds", "2")
         self.assertEqual(self.export("run"), self.export("whole"))
         self.brood("run", "tiny.lua", "--out", "none", code=FAILED, **limit(300))
+        said = self.brood("run", "tiny.lua", "--out", "gone", code=FAILED, **limit(40000)).stderr
+        self.assertNotRegex(said, "intact|kept|resume")
+        self.assertFalse(os.path.exists(self.path("gone")))
 
     def test_a_full_device(self):
         if not os.path.exists("/dev/full"):
@@ -310,11 +334,30 @@ class Resuming(TinyCase):
             process.send_signal(signal.SIGINT)
             output, errors = process.communicate(timeout=60)
         self.assertEqual(process.returncode, INTERRUPTED)
-        self.assertIn("stopping after this round", errors)
+        self.assertRegex(errors, r"finishing round \d+(, about \d+ s)?; Ctrl-C again stops at once, back to round \d+\n")
         stopped = re.search(r"interrupted after round (\d+): `brood resume run` goes on", output)
         self.assertEqual(str(self.round("run")), stopped.group(1))
         self.brood("resume", "run")
         self.assertEqual(self.export("run"), self.export("whole"))
+
+    def test_a_long_round(self):
+        """On a terminal it is seen how far it is, and Ctrl-C says how long it will still take."""
+        ours, theirs = pty.openpty()
+        self.write("tiny.lua", script(rounds="2"))
+        with subprocess.Popen([BROOD, "run", "tiny.lua", "--out", "run", "--set", "interval=2000"], cwd=self.folder,
+                              env=self.environment, stdout=theirs, stderr=subprocess.PIPE) as process:
+            os.close(theirs)
+            screen = b""
+            while b"step 1" not in screen:
+                screen += os.read(ours, 65536)
+            process.send_signal(signal.SIGINT)
+            while b"interrupted after" not in screen:
+                screen += os.read(ours, 65536)
+            _, errors = process.communicate(timeout=60)
+        os.close(ours)
+        self.assertEqual(process.returncode, INTERRUPTED)
+        self.assertRegex(screen, rb"round 1: step \d+ of 2000, \S+ steps/s, \S+ images/s, [^,]+ left, D.loss ")
+        self.assertRegex(errors, rb"finishing round 1(, about \d+ s)?; Ctrl-C again stops at once, back to the beginning")
 
     def test_finished(self):
         self.run_tiny(rounds="1")
@@ -482,6 +525,8 @@ class Grids(TinyCase):
         """Beside each image stands the one of the data set that is nearest to it by pixels."""
         self.run_tiny(rounds="1")
         self.brood("grid", "run", "--neighbours", "-n", "8", "-o", "out.png")
+        self.assertRegex(self.fails("grid", "run", "--interpolate", "-n", "5000"),
+                         "-n 5000 is too many for one picture: an image of ")
         pairs, reals = png(self.path("out.png")), png(self.path("run", "reals.png"))
         usual = png(self.path("run", "samples", "00001.png"))
         everything = [tile(reals, i // 8, i % 8) for i in range(64)]

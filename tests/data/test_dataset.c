@@ -331,6 +331,12 @@ static void test_chosen_classes(void **state) {
     assert_string_equal(set->class_names[1], "3");
     dataset_free(set);
 
+    options.named = (const char *const[]){"9", NULL};
+    set = open_ok(&options);
+    assert_string_equal(set->class_names[0], "9");
+    assert_string_equal(set->class_names[1], "3");
+    dataset_free(set);
+
     DataOptions ring = data_options(DATA_RING);
     ring.classes = options.classes;
     ring.class_count = 2;
@@ -461,9 +467,16 @@ static void test_options_that_make_no_sense(void **state) {
     grid.modes = 32;
     refused(grid, "1 to 31 modes");
     int64_t classes[] = {1, 10, 1};
-    refused((DataOptions){.kind = DATA_DIGITS, .classes = classes, .class_count = 2}, "class 10");
+    refused((DataOptions){.kind = DATA_DIGITS, .classes = classes, .class_count = 2},
+            "class 11 was asked for, counted from 1");
     classes[1] = 2;
-    refused((DataOptions){.kind = DATA_DIGITS, .classes = classes, .class_count = 3}, "asked for twice");
+    refused((DataOptions){.kind = DATA_DIGITS, .classes = classes, .class_count = 3},
+            "class 2, '1', was asked for twice");
+    const char *names[] = {"2", "ten", NULL};
+    DataOptions named = {.kind = DATA_DIGITS, .classes = classes, .named = names, .class_count = 3};
+    refused(named, "there is no class 'ten': there are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9");
+    names[1] = "1", classes[2] = 2;
+    refused(named, "class 3, '2', was asked for twice");
     refused((DataOptions){.kind = DATA_DIGITS, .classes = classes, .class_count = 11}, "11 classes");
     refused((DataOptions){.kind = DATA_STACKED_MNIST, .classes = classes, .class_count = 1},
             "cannot be chosen");

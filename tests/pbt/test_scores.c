@@ -183,9 +183,11 @@ static void test_signals_are_kept(void **state) {
 typedef struct {
     ToyWorld world; /* first: the context of all other functions */
     atomic_int calls, checks;
+    double share; /* of the round, as it was last told */
 } Pieces;
 
-static Status count_step(void *context, void *worker, void *member, int64_t first, int64_t steps, Error *error) {
+static Status count_step(void *context, void *worker, void *member, int64_t first, int64_t steps,
+                         Error *error) {
     atomic_fetch_add(&((Pieces *)context)->calls, 1);
     return toy_step(context, worker, member, first, steps, error);
 }
@@ -196,7 +198,21 @@ static Status count_health(void *context, void *worker, void *member, Error *err
     return STATUS_OK;
 }
 
-static char *run_in_pieces(size_t pieces, size_t workers, int *calls, int *checks) {
+static Status watch_share(void *context, PbtRun *run, PbtMoment moment, int64_t slot, Error *error) {
+    Pieces *pieces = context;
+    double share = pbt_run_share(run);
+    (void)error;
+    if (moment == PBT_ROUND_DONE) {
+        assert_true(share == 0);
+    } else {
+        assert_true(moment == PBT_TRAINING ? slot == -1 && share > pieces->share : share >= pieces->share);
+        assert_true(share <= 1);
+    }
+    pieces->share = share;
+    return STATUS_OK;
+}
+
+static char *run_in_pieces(size_t pieces, int64_t steps, size_t workers, int *calls, int *checks) {
     static const char *const SIGNALS[] = {"nothing", "trained"};
     char directory[256];
     toy_directory(directory);
@@ -208,11 +224,12 @@ static char *run_in_pieces(size_t pieces, size_t workers, int *calls, int *check
     PbtKind kind = toy_kind(&counted.world);
     kind.context = &counted;
     kind.step = count_step, kind.health = count_health;
-    kind.pieces = pieces;
+    kind.pieces = pieces, kind.piece_steps = steps;
     kind.signals = SIGNALS, kind.signal_count = 2, kind.observe = observe;
     PbtOptions options = toy_options(&kind, MEMBERS, 5);
     options.directory = directory;
     options.workers = workers;
+    options.callbacks.context = &counted, options.callbacks.progress = watch_share;
     pbt_run_free(run_rounds(&options, 4));
     char *text = toy_export(directory, false);
     toy_remove(directory);
@@ -240,16 +257,18 @@ static char *without(char *text, const char *beginning) {
 static void test_pieces(void **state) {
     (void)state;
     int calls, checks;
-    char *one = run_in_pieces(0, 1, &calls, &checks), *three = run_in_pieces(3, 1, &calls, &checks);
+    char *one = run_in_pieces(0, 0, 1, &calls, &checks), *three = run_in_pieces(3, 0, 1, &calls, &checks);
     assert_int_equal(calls, 3 * 4 * MEMBERS - 1);
     assert_int_equal(checks, 4 * MEMBERS - 1);
     assert_non_null(strstr(three, ",failed,"));
     assert_non_null(strstr(three, "signal,1,0,trained,2.75")); /* 1 step, 1 step and 2: (1 + 2 + 2 × 4) / 4 */
     for (size_t workers = 2; workers <= 5; workers++) {
-        char *threads = run_in_pieces(3, workers, &calls, &checks);
+        char *threads = run_in_pieces(3, 0, workers, &calls, &checks);
         assert_string_equal(threads, three);
         memory_free(threads);
     }
+    memory_free(run_in_pieces(3, 1, 2, &calls, &checks)); /* of 1 step each */
+    assert_int_equal(calls, 4 * 4 * MEMBERS - 2);
     assert_string_equal(without(one, "signal"), without(three, "signal"));
     memory_free(one);
     memory_free(three);

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "app/lua/graph/lua_graph.h"
 #include "app/lua/data/lua_data.h"
+#include "app/lua/graph/lua_graph.h"
 #include "app/lua/lua_script.h"
 #include "metrics/metrics.h"
 
@@ -65,22 +65,28 @@ static const char *text_option(lua_State *L, const char *what, const char *name)
     return value;
 }
 
-/* classes = { 1, 8 } in Lua is classes 0 and 7 in C. Pushes the memory that holds them. */
+/* classes = { 1, 8 } in Lua is classes 0 and 7 in C; { "cat", "dog" } are names, which the list keeps. Pushes
+ * the memory that holds them. */
 static void read_classes(lua_State *L, const char *what, DataOptions *options) {
     char label[96];
     snprintf(label, sizeof label, "%s: classes", what);
     int type = binding_field(L, 1, "classes");
     if (type == LUA_TNIL) return;
-    if (type != LUA_TTABLE) script_error(L, "%s: a list of class numbers expected", label);
+    if (type != LUA_TTABLE) script_error(L, "%s: a list of class numbers or names expected", label);
     options->class_count = lua_rawlen(L, -1);
+    if (options->class_count == 0)
+        script_error(L, "%s: the list is empty: name some classes, or leave it out for all", label);
     int list = lua_gettop(L);
     int64_t *classes = binding_scratch(L, options->class_count, sizeof *classes);
+    const char **named = binding_scratch(L, options->class_count, sizeof *named);
     for (size_t i = 0; i < options->class_count; i++) {
-        lua_rawgeti(L, list, (lua_Integer)i + 1);
-        classes[i] = binding_integer(L, -1, label, 1, INT32_MAX) - 1;
+        named[i] =
+            lua_rawgeti(L, list, (lua_Integer)i + 1) == LUA_TSTRING ? binding_text(L, -1, label) : NULL;
+        classes[i] = named[i] ? 0 : binding_integer(L, -1, label, 1, INT32_MAX) - 1;
         lua_pop(L, 1);
     }
     options->classes = classes;
+    options->named = named;
 }
 
 static DataSplit read_split(lua_State *L, const char *what) {

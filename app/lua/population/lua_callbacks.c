@@ -316,9 +316,10 @@ typedef struct {
 } ProgressCall;
 
 static int progress_body(lua_State *L) {
+    static const char *const MOMENTS[] = {"ready", "round", "training"};
     const ProgressCall *call = lua_touserdata(L, ARGUMENTS);
     callback_function(L, "progress");
-    lua_pushstring(L, call->moment == PBT_ROUND_DONE ? "round" : "ready");
+    lua_pushstring(L, MOMENTS[call->moment]);
     lua_pushinteger(L, call->slot);
     lua_call(L, 2, 0);
     return 0;

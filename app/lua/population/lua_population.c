@@ -118,6 +118,11 @@ static int population_round(lua_State *L) {
     return 1;
 }
 
+static int population_share(lua_State *L) {
+    lua_pushnumber(L, pbt_run_share(enter(L, "share")->run));
+    return 1;
+}
+
 static int population_interval(lua_State *L) {
     lua_pushinteger(L, pbt_run_interval(enter(L, "interval")->run));
     return 1;
@@ -148,8 +153,8 @@ static int population_scored(lua_State *L) {
     return push_members(L, "scored", pbt_run_scored);
 }
 
-/* The index of the slot at index 2 if its member is alive; their count where it is not, or another thread may be
- * training it. */
+/* The index of the slot at index 2 if its member is alive; their count where it is not, or another thread may
+ * be training it. */
 static size_t resting(lua_State *L, const Population *population, const char *what) {
     int64_t slot = binding_integer(L, 2, what, 0, INT64_MAX);
     size_t count = pbt_run_count(population->run);
@@ -284,6 +289,7 @@ static const BindingFunction METHODS[] = {
      population_rounds},
     {"close", "()", "Ends it, and frees what it holds.", population_close},
     {"round", "(): integer", "Rounds done.", population_round},
+    {"share", "(): number", "Of the present round's training that is done.", population_share},
     {"interval", "(): integer", "Steps in a round.", population_interval},
     {"stopped", "(): boolean", "Whether the schedule has stopped it.", population_stopped},
     {"members", "(): table[]", "All members, as tables.", population_members},

@@ -25,6 +25,7 @@ end
 -- Before anything takes long: a directory that is given (or nil) can be made.
 function folder.check_new(given)
     if not given then return end
+    if given == "" then command.misuse "--out: the name of a new directory expected, got none" end
     if files.kind(given) then refuse_old(given) end
     local above = given:match "^(.*[^/])/+[^/]+/*$"
     if above and files.kind(above) ~= "folder" then
@@ -160,6 +161,20 @@ local function kept_rounds(self, rounds, last)
     return kept
 end
 
+-- The last round that a new run can begin with: nobody has failed, and all states are there. nil: there is none.
+function Folder:sound_round()
+    local rounds, last = standings_of(self)
+    local function is_sound(rows)
+        for _, row in ipairs(rows) do
+            if not row.state or row.state == "" then return false end
+        end
+        return not lost(self, rows)
+    end
+    for round = last, 1, -1 do
+        if rounds[round] and is_sound(rounds[round]) then return round end
+    end
+end
+
 -- A run that is to go on needs the states of its last round.
 function Folder:check_states()
     if self:fact "mode" == "asynchronous" then return end -- whose members are in rounds of their own
@@ -265,7 +280,7 @@ function folder.generator(path, slot)
 end
 
 -- What `from` means for an experiment: { run = directory, round = number or nil }, or { state = path }. Members that are
--- of another kind, and rounds whose states are gone, are refused.
+-- of another kind, rounds whose states are gone, and a state file that they cannot begin with are refused.
 function folder.source(text, experiment)
     local kind = experiment.members and experiment.members.member or "gan"
     local directory, round = text:match "^(.*)@(%d+)$"
@@ -293,6 +308,8 @@ function folder.source(text, experiment)
         command.fail("%s: a state file is that of a GAN, the members of experiment '%s' are %s: begin with a run of such",
             text, experiment.name, KINDS[kind])
     end
+    local member = experiment:member(experiment.seed, 0)
+    command.try(member.load, member, text)
     return { state = text }
 end
 

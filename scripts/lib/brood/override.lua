@@ -1,8 +1,10 @@
 -- What the command line changes in an experiment: --set NAME=VALUE, and options that stand for it. NAME is a field that
 -- holds a number, a text or true and false; a field within one, as in exploit.top or g_optimizer.lr; or hyper.NAME, which
--- is pinned to a number. An override is { name, text }, and may have
+-- is pinned to a number, or to one of the texts that it may be. What the script has made by then, such as a loss or a data
+-- set, cannot be changed. An override is { name, text }, and may have
 --     option    as the user gave it, "--control" for one
 --     refuse    what is called with the message of an error, and does not return; otherwise the script fails
+--     replaced  the hyperparameter, if it was one, that stood where the value stands now
 local check = require "brood.check"
 local optim = require "brood.optim"
 local pbt = require "brood.pbt"
@@ -16,6 +18,8 @@ local function refuse(override, message)
     if override.refuse then override.refuse("%s", message) end
     script.fail(message)
 end
+
+local overrides = {}
 
 local function fail(override, text, ...)
     refuse(override, ("%s: "):format(label(override)) .. text:format(...))
@@ -66,10 +70,18 @@ local function set_field(given, override, rules)
         fail(override, "a field that holds a number, a text, or true or false, expected")
     end
     local value = rule[1] == "string" and text or read(text)
+    override.replaced = given[name]
     given[name] = checked(override, value, rule)
 end
 
 -- ---- fields within them ------------------------------------------------------------------------------------------------
+
+-- One of the options that have names, as the only one.
+local function pin_label(override, hyper)
+    local label = checked(override, override[2], { "string", choices = hyper.labels, required = true })
+    local pinned = pbt[hyper.kind] { label }
+    return hyper.structural and pbt.structural(pinned) or pinned
+end
 
 local function set_hyper(override, hyper, inner, value)
     if hyper[inner] == nil then
@@ -77,6 +89,7 @@ local function set_hyper(override, hyper, inner, value)
         local hint = check.hint(inner, names)
         fail(override, "there is no hyperparameter '%s'%s", inner, hint ~= "" and hint or ": there are " .. join(names))
     end
+    if pbt.is_hyper(hyper[inner]) and hyper[inner].labels then return pin_label(override, hyper[inner]) end
     return checked(override, value, { "number" })
 end
 
@@ -85,6 +98,7 @@ local function change_optimizer(override, optimizer, inner, value)
     local settings = { [inner] = value }
     for name, old in pairs(optimizer) do
         name = name == "clip_norm" and "clip" or name
+        if name == inner then override.replaced = old end
         if name ~= "kind" and name ~= inner then settings[name] = old end
     end
     return made(override, optim[optimizer.kind], settings)
@@ -111,13 +125,19 @@ local function change_rule(override, rule, outer, inner, value)
     return made(override, pbt[kind], changed)
 end
 
-local function set_inner(given, override, outer, inner, rules)
-    local of, value, known = given[outer], read(override[2]), false
+local function set_inner(given, override, outer, inner, rules, usual)
+    local value, known = read(override[2]), false
     for _, possible in ipairs(INNER) do known = known or possible == outer end
-    if not known then
-        fail(override, "nothing within %s can be set: only fields of the experiment, and what is in %s%s", outer,
-            join(INNER), rules[outer] and "" or check.hint(outer, INNER))
-    elseif type(of) ~= "table" then
+    if not known and rules[outer] then
+        fail(override, "the script has made its %s by the time this is read: write %s in the script's `%s = ...`", outer,
+            inner, outer)
+    elseif not known then
+        fail(override, "an experiment has no such field%s: only fields of the experiment can be set, and what is in %s",
+            check.hint(outer, check.names(rules)), join(INNER))
+    end
+    local of = given[outer]
+    if of == nil then of = usual(outer, given) end
+    if type(of) ~= "table" then
         fail(override, of and "the script's %s is a function" or "the script gives no %s", outer)
     end
     if outer == "hyper" then
@@ -132,12 +152,28 @@ local function set_inner(given, override, outer, inner, rules)
     end
 end
 
--- Changes `given`, the fields of an experiment whose rules are `rules`.
-return function(given, override, rules)
-    local outer, inner = override[1]:match "^([^.]+)%.(.+)$"
-    if outer then
-        set_inner(given, override, outer, inner, rules)
-    else
-        set_field(given, override, rules)
+local function parts_of(name) return name:match "^([^.]+)%.(.+)$" end
+
+-- Changes `given`, the fields of an experiment whose rules are `rules`: first whole ones, then what is within one.
+-- usual(name, given) is what a field is that is not given.
+function overrides.apply(given, list, rules, usual)
+    for _, override in ipairs(list) do
+        if not parts_of(override[1]) then set_field(given, override, rules) end
+    end
+    for _, override in ipairs(list) do
+        local outer, inner = parts_of(override[1])
+        if outer then set_inner(given, override, outer, inner, rules, usual) end
     end
 end
+
+-- Fails if nothing reads a hyperparameter since one of the overrides took its place.
+function overrides.check_read(list, name)
+    for _, override in ipairs(list or {}) do
+        if override.replaced == name then
+            fail(override, "nothing reads the script's hyperparameter %s any more: pin that instead, --set hyper.%s=%s",
+                name, name, override[2])
+        end
+    end
+end
+
+return overrides

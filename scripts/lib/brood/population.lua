@@ -71,6 +71,7 @@ end
 local READ = {
     round = function(self) return self.core and self.core:round() or 0 end,
     interval = function(self) return self.core:interval() end,
+    share = function(self) return self.core:share() end, -- of the present round's training that is done
     members = function(self) return self.core:members() end,
     scored = function(self) return self.core:scored() end, -- as they were before anybody copied
     planned = function(self) -- rounds, as far as that is known
@@ -89,8 +90,9 @@ local WRITE = {
     state = function(self, value) self.kept.state = value end,
 }
 
-local FIELDS = { "round", "rounds", "planned", "scored", "interval", "members", "state", "seed", "experiment", "directory",
-    "stop", "stopped", "pin", "fork", "add", "drop", "set", "go", "extend", "close", "gan", "signals", "facts", "scores" }
+local FIELDS = { "round", "rounds", "planned", "scored", "share", "interval", "members", "state", "seed", "experiment",
+    "directory", "stop", "stopped", "pin", "fork", "add", "drop", "set", "go", "extend", "close", "gan", "signals", "facts",
+    "scores" }
 
 local meta = {
     __name = "brood.Run",
@@ -290,7 +292,7 @@ local OPTIONS = {
     order = { "table" },      -- of an asynchronous run's ready moments, to make it again
     facts = { "table" },      -- more facts for the store
     start = { "string" },     -- a state file that all members begin with; needed on resuming, too
-    progress = { "function" }, -- progress(run, "ready" or "round", member's number)
+    progress = { "function" }, -- progress(run, "training", "ready" or "round", member's number)
     interrupted = { "function" },
 }
 

@@ -142,6 +142,20 @@ function Terminal.test_who_is_ready()
     lu.assertStrContains(lines[#lines - 1], "round 0 of 20 done, 1 of 2 ready")
 end
 
+-- Of 2 × 100 steps a round: 80 in a second, and 3920 are to come.
+function Terminal.test_within_a_round()
+    local out = paper()
+    local board = live.new(options(out))
+    local views = { view(0, 1, { steps = 0 }), view(1, 2, { steps = 0 }) }
+    board:update(views, { moment = "start", round = 0, seconds = 0 })
+    board.drew = nil
+    board:update(views, { moment = "training", round = 0, seconds = 1, share = 0.4 })
+    local lines = lines_of(plain(out.text()))
+    lu.assertStrContains(lines[#lines - 2], "training")
+    lu.assertStrContains(lines[#lines - 1], "round 0 of 20 done, 40 % of the next, 0 of 2 ready")
+    lu.assertStrContains(lines[#lines], "80 steps/s, 49 s left")
+end
+
 function Terminal.test_speed_and_time_left()
     local out = paper()
     local board = live.new(options(out, { images = 64, rounds = 10 }))

@@ -107,6 +107,22 @@ end
 
 local Data = {}
 
+-- By number, from 1, or by name.
+function Data.test_classes()
+    local set = data.digits { size = 16, classes = { "3", 8 } }
+    lu.assertEquals(set:classes(), { "3", "7" })
+    lu.assertEquals(set:test():classes(), { "3", "7" })
+    for said, classes in pairs {
+        ["classes: the list is empty: name some classes, or leave it out for all"] = {},
+        ["class 11 was asked for, counted from 1; it has 10 classes"] = { 11 },
+        ["there is no class 'dog': there are 0, 1, 2"] = { "dog" },
+        ["class 4, '3', was asked for twice"] = { 4, "3" },
+        ["classes: a list of class numbers or names expected"] = 3,
+    } do
+        lu.assertErrorMsgContains(said, data.digits, { classes = classes })
+    end
+end
+
 function Data.test_histogram()
     local counts, lopsided, endless = data.digits({ size = 16, count = 50 }):histogram()
     local sum = 0

@@ -401,6 +401,23 @@ function Override.test_inner_fields()
     lu.assertEquals(with({ { "explore.chance", "0.5" } }, { explore = pbt.perturb {} }).explore.chance, 0.5)
 end
 
+-- What holds where the script says nothing, whatever the order of the settings.
+function Override.test_what_is_usual()
+    local made = with { { "exploit.top", "0.4" }, { "explore.chance", "0.5" }, { "population", "4" } }
+    lu.assertEquals({ made.exploit.kind, made.exploit.top, made.exploit.bottom, made.explore.chance },
+        { "truncation", 0.4, 0.2, 0.5 })
+end
+
+-- A pinned option is the only one, and shapes networks as it did.
+function Override.test_options_with_names()
+    local act = pbt.structural(pbt.category { "relu", "tanh", "2" })
+    local made = with({ { "hyper.act", "2" } }, { hyper = { act = act, other = 3 } })
+    lu.assertEquals(tostring(made.space.act), 'pbt.structural(pbt.category { "2" })')
+    local run <close> = made:begin { workers = 1 }
+    lu.assertEquals(run.members[1].values, { act = "2", other = 3 })
+    lu.assertEquals(#act.labels, 3)
+end
+
 -- A text stays one, a hyperparameter may be called kind, and what the script left out can be set.
 function Override.test_by_the_rule_of_the_field()
     lu.assertEquals(with({ { "name", "2024" } }).name, "2024")
@@ -434,10 +451,13 @@ function Override.test_refused()
         { explore = function(h) return h end })
     refused("--set g_optimizer.epsilo: optim.adam: there is no field 'epsilo': did you mean 'epsilon'?",
         "g_optimizer.epsilo", "1", gan { g_optimizer = optim.adam {} })
-    refused("--set exploit.bottom: the script gives no exploit", "exploit.bottom", "0.1")
-    refused("nothing within members can be set", "members.step", "1")
-    refused("nothing within hiper can be set", "hiper.lr", "1")
-    refused("did you mean 'hyper'?", "hiper.lr", "1")
+    refused("--set exploit.bottom: there is no 'bottom' in pbt.none {}", "exploit.bottom", "0.1") -- of one member
+    refused("--set g_optimizer.lr: the script gives no g_optimizer", "g_optimizer.lr", "0.1") -- no GANs
+    refused("--set members.step: the script has made its members by the time this is read: write step in the script's"
+        .. " `members = ...`", "members.step", "1")
+    refused("--set hiper.lr: an experiment has no such field: did you mean 'hyper'?", "hiper.lr", "1")
+    refused("--set hyper.act: one of 'relu', 'tanh' expected, got the text 'tahn': did you mean 'tanh'?", "hyper.act", "tahn",
+        { hyper = { act = pbt.category { "relu", "tanh" } } })
 end
 
 support.main { Spaces = Spaces, Rules = Rules, Members = Members, Plain = Plain, Override = Override }

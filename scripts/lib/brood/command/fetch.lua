@@ -118,7 +118,7 @@ end
 
 local function gather(kind, download, from, stage)
     if not from or from:find "://" then
-        local mirrors = from and { from:gsub("/*$", "/", 1) } or download.mirrors
+        local mirrors = from and { (from:gsub("/*$", "/", 1)) } or download.mirrors
         local places = {}
         for i, mirror in ipairs(mirrors) do places[i] = by_curl(mirror) end
         gather_published(kind, download, places, stage)
@@ -137,6 +137,23 @@ local function move_all(from, to)
     end
 end
 
+-- Files that would be read in the place of those on the stage: other forms of them, and what lies in folders that are
+-- looked in before.
+local function in_the_way(kind, download, stage)
+    local found, own = {}, download.folder .. SETS[kind].inner
+    local function look(folder, name)
+        local path = folder .. "/" .. name
+        if is_file(download.home .. path) and not is_file(stage .. path) then found[download.home .. path] = true end
+    end
+    for _, folder in ipairs(SETS[kind].folders) do
+        for _, name in ipairs(SETS[kind].unpacked) do
+            local dotted = name:gsub("-idx", ".idx", 1) -- as some unpackers write it
+            for _, form in ipairs { name, name .. ".gz", dotted, dotted .. ".gz" } do look("/" .. folder, form) end
+        end
+        if folder == own then return check.names(found) end
+    end
+end
+
 local function fetch(kind, download, from)
     local stage = ("%s/.fetch-%s"):format(download.home, kind)
     local part = stage .. "/" .. download.folder
@@ -145,7 +162,12 @@ local function fetch(kind, download, from)
     local fine, message = pcall(function()
         gather(kind, download, from, part)
         for _, split in ipairs { "train", "test" } do print(tostring(data[kind] { path = stage, split = split })) end
+        local others = in_the_way(kind, download, stage)
         move_all(part, download.home .. "/" .. download.folder)
+        for _, path in ipairs(others) do
+            assert(os.remove(path))
+            print(("removed %s: it would be read in the place of what was fetched"):format(path))
+        end
     end)
     command.remove(stage)
     if not fine then error(("%s\nnothing was kept"):format(message), 0) end

@@ -52,9 +52,11 @@ return command.main(function(options, directory)
     check_possible(kind, run:load_script())
     local experiment, member = run:revive(slot)
     local path = options.output or run:path(FILES[kind])
-    command.try(function()
-        chosen.class = options.class and pictures.class(experiment, options.class)
-        DRAW[kind](path, experiment, member, chosen)
-    end)
+    chosen.class = options.class and command.try(pictures.class, experiment, options.class)
+    local fine, message = pcall(DRAW[kind], path, experiment, member, chosen)
+    if not fine then
+        local large = chosen.count and tostring(message):find "^an image of"
+        command.fail("%s%s", large and ("-n %d is too many for one picture: "):format(chosen.count) or "", message)
+    end
     print(path)
 end)

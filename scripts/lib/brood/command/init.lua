@@ -123,6 +123,9 @@ end
 function command.load(path, overrides, original)
     local text = command.read(path)
     local chunk, message = load(text:gsub("^#[^\n]*", ""), "@" .. (original or path))
+    if not chunk and message:find("binary chunk", 1, true) then
+        command.fail("%s: this is compiled Lua, which is not run: give the source text", path)
+    end
     if not chunk then command.fail("%s", message) end
     experiment.overrides = overrides
     local returned = chunk()

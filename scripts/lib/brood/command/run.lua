@@ -36,7 +36,9 @@ end
 -- The same with seeds one after the other, for comparisons: directories DIR-1, DIR-2, ...
 local function run_seeds(options, path, overrides, count)
     local first = command.load(path, overrides).seed
-    local function directory_of(seed) return options.out and ("%s-%d"):format(options.out, seed) end
+    local function directory_of(seed)
+        return options.out and options.out ~= "" and ("%s-%d"):format(options.out, seed) or options.out
+    end
     for seed = first, first + count - 1 do folder.check_new(directory_of(seed)) end
     for seed = first, first + count - 1 do
         local own = table.move(overrides, 1, #overrides, 1, {})

@@ -16,20 +16,33 @@ function train.workers(options)
     return command.whole(options, "workers", 1, WORKER_LIMIT, math.min(files.cores(), WORKER_LIMIT))
 end
 
--- f(), while the run goes on: whatever goes wrong, what was kept before stays. What is wrong with the script stays wrong.
-local function guarded(folder, log, f)
-    local fine, result = pcall(f)
-    if fine then return result end
-    local message = tostring(result)
-    log:write("stopped: ", message, "\n")
-    local advice = message:find("stack traceback", 1, true)
-        and ("mend the script and begin a new run from there: brood run SCRIPT --from %s"):format(folder.directory)
-        or ("`brood resume %s` goes on from there"):format(folder.directory)
-    command.fail("%s: %s\nall rounds that were finished are kept: %s", folder.directory, message, advice)
+-- What helps when a run has ended so. run: nil where it has been closed.
+local function advice_for(folder, show, run, message)
+    local failed = run ~= nil
+    for _, member in ipairs(run and run.members or {}) do failed = failed and member.failed end
+    if failed then
+        local sound = folder:sound_round()
+        return ("resuming it would fail in the same way; %s may help, in a new run: brood run SCRIPT%s"):format(
+            show.experiment.members and "other hyperparameters" or "lower learning rates",
+            sound and (" --from %s@%d"):format(folder.directory, sound) or "")
+    elseif message:find("stack traceback", 1, true) then
+        return ("mend the script and begin a new run from there: brood run SCRIPT --from %s"):format(folder.directory)
+    end
+    return ("when this is put right, `brood resume %s` goes on from there"):format(folder.directory)
 end
 
-local function finish(folder, show, log)
-    guarded(folder, log, function()
+-- f(), while the run goes on: whatever goes wrong, what was kept before stays. What is wrong with the script stays wrong.
+local function guarded(folder, show, run, f)
+    local fine, result = pcall(f)
+    if fine then return result end
+    show.log:write("stopped: ", show.trouble or tostring(result), "\n")
+    local message = show.trouble and show.trouble:match "^(.-)\nstack traceback" or tostring(result)
+    command.fail("%s: %s\nall rounds that were finished are kept: %s", folder.directory, message,
+        advice_for(folder, show, run, message))
+end
+
+local function finish(folder, show)
+    guarded(folder, show, nil, function()
         show:last()
         show:sum_up()
     end)
@@ -38,7 +51,7 @@ end
 local function go(folder, experiment, run, show, log)
     files.watch_interrupt()
     show:open(run)
-    local ended = guarded(folder, log, function() return run:go(nil, files.interrupted) end)
+    local ended = guarded(folder, show, run, function() return run:go(nil, files.interrupted) end)
     show:close()
     if ended == "interrupted" then
         log("interrupted after round %d: `brood resume %s` goes on", run.round, folder.directory)
@@ -46,7 +59,19 @@ local function go(folder, experiment, run, show, log)
         os.exit(INTERRUPTED, true)
     end
     run:close()
-    finish(folder, show, log)
+    finish(folder, show)
+end
+
+-- show:moment(...), whose errors are no fault of the script's: show.trouble is what is told of one.
+local function shown(show)
+    return function(...)
+        local function note(message)
+            show.trouble = debug.traceback(tostring(message))
+            return message
+        end
+        local fine, message = xpcall(show.moment, note, show, ...)
+        if not fine then error(message, 0) end
+    end
 end
 
 -- A round is finished before Ctrl-C ends a run; where there are no rounds, it ends at once.
@@ -54,7 +79,7 @@ local function population_options(folder, show, options)
     return {
         directory = folder.directory, workers = options.workers,
         interrupted = show.experiment.mode == "asynchronous" and files.interrupted or nil,
-        progress = function(...) show:moment(...) end,
+        progress = shown(show),
     }
 end
 
@@ -103,7 +128,7 @@ function train.begin(folder, experiment, options)
         folder:discard()
         command.fail("%s", run)
     end
-    command.try(function()
+    guarded(folder, show, run, function()
         keep_classifiers(folder, run)
         if not experiment.members then pictures.reals(folder:path "reals.png", experiment) end
         show:draw(run, 0)
@@ -144,7 +169,7 @@ function train.resume(folder, experiment, options)
     local round = run.round
     if run.stopped or round >= run.rounds then
         run:close()
-        guarded(folder, log, function() -- it may have been ended before these
+        guarded(folder, show, nil, function() -- it may have been ended before these
             show:last()
             show.painter:finish()
         end)

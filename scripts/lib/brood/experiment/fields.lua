@@ -150,8 +150,15 @@ function fields.apply_overrides(given, overrides)
     if not overrides then return given end
     local changed = {}
     for key, value in pairs(given) do changed[key] = value end
-    for _, override in ipairs(overrides) do require("brood.override")(changed, override, FIELDS) end
+    require("brood.override").apply(changed, overrides, FIELDS, fields.usual)
     return changed
+end
+
+-- Optimizers and rules that are not given.
+function fields.usual(name, given)
+    if name == "exploit" then return (given.population or 1) > 1 and pbt.truncation {} or pbt.none {} end
+    if name == "explore" then return pbt.perturb {} end
+    if name:find "_optimizer$" and not given.members then return { kind = "adam", lr = 2e-4, beta1 = 0.5 } end
 end
 
 local OF_GANS = {
@@ -195,8 +202,7 @@ end
 function fields.check_population(self)
     fields.check_replay(self)
     local copies = self.population > 1
-    self.exploit = self.exploit or (copies and pbt.truncation {} or pbt.none {})
-    self.explore = self.explore or pbt.perturb {}
+    for _, name in ipairs { "exploit", "explore" } do self[name] = self[name] or fields.usual(name, self) end
     local compares = pbt.is_rule(self.exploit) and self.exploit.kind ~= "none" and self.control ~= "random-search"
     if copies and compares and not self.select and not self.members then
         script.fail("experiment: select is missing: the score that exploit compares, such as metric.classifier_score {};"

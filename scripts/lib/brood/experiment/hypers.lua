@@ -3,6 +3,7 @@
 local check = require "brood.check"
 local fields = require "brood.experiment.fields"
 local graph = require "brood.graph"
+local overrides = require "brood.override"
 local schedule = require "brood.schedule"
 local script = require "brood.script"
 
@@ -59,6 +60,7 @@ local function check_names(self, used)
     end
     for _, name in ipairs(check.names(self.hyper)) do
         if not used[name] then
+            overrides.check_read(self.overrides, name)
             fail(self, "nothing reads hyper.%s%s", name, check.hint(name, check.names(used)))
         end
     end

@@ -19,8 +19,7 @@ function experiment.new(given)
     given = fields.apply_overrides(given, experiment.overrides)
     local self = check.fields("experiment", given, fields.rules)
     fields.check_kind(self, given)
-    local adam = { kind = "adam", lr = 2e-4, beta1 = 0.5 }
-    self.g_optimizer, self.d_optimizer = self.g_optimizer or adam, self.d_optimizer or adam
+    for _, name in ipairs { "g_optimizer", "d_optimizer" } do self[name] = self[name] or fields.usual(name, self) end
     self.d_steps, self.ema, self.hyper = self.d_steps or 1, self.ema or 0.999, self.hyper or {}
     self.space = fields.space_of(self.hyper)
     self.line = script.line()

@@ -266,14 +266,25 @@ local ROLES = {
     report = { seed = 2, half = 2, architecture = "mixed" },
 }
 
+local function fields_of(given, role)
+    local all = {}
+    for name, value in pairs(type(given) == "table" and given or {}) do all[name] = value end
+    for name, value in pairs(ROLES[role]) do all[name] = value end
+    return all
+end
+
+-- One that has learned nothing, and so is had at once: for those who want to know how long it takes to look.
+function classifier.untrained(given, role)
+    local self = read(fields_of(given, role))
+    make_networks(self)
+    make_looker(self)
+    return self
+end
+
 -- { role = classifier } for the list of roles, of more fields of metric.classifier.
 function classifier.for_roles(given, roles)
     local all, by_role = {}, {}
-    for i, role in ipairs(roles) do
-        all[i] = {}
-        for name, value in pairs(type(given) == "table" and given or {}) do all[i][name] = value end
-        for name, value in pairs(ROLES[role]) do all[i][name] = value end
-    end
+    for i, role in ipairs(roles) do all[i] = fields_of(given, role) end
     for i, made in ipairs(make_all(all)) do by_role[roles[i]] = made end
     return by_role
 end

@@ -173,7 +173,7 @@ local scorer = require "brood.metric.scorer"
 
 metric.classifier, metric.classifiers = classifier.classifier, classifier.classifiers
 metric.scorer, metric.report, metric.provide_classifiers = scorer.scorer, scorer.report, scorer.provide_classifiers
-metric.check = scorer.check
+metric.check, metric.seconds = scorer.check, scorer.seconds
 metric.suspicious, metric.alarms = scorer.suspicious, require("brood.metric.alarm").alarms
 for name, f in pairs(score.constructors) do metric[name] = f end
 

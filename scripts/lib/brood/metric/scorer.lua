@@ -15,6 +15,7 @@
 local check = require "brood.check"
 local classifiers = require "brood.metric.classifier"
 local core = require "brood.metric.core"
+local files = require "brood.files"
 local reals = require "brood.metric.reals"
 local score = require "brood.metric.score"
 local script = require "brood.script"
@@ -154,6 +155,36 @@ local function finish_of(scores)
         end
         return values, deviations
     end
+end
+
+-- ---- how long it takes -------------------------------------------------------------------------------------------
+
+local PROBE = 256 -- images
+
+local function seconds_an_image(f)
+    f() -- the first touches memory that is new
+    local start = files.seconds()
+    f()
+    return (files.seconds() - start) / PROBE
+end
+
+-- Seconds that it takes to make a member's images for these scores and to look at them, by classifiers that have learned
+-- nothing; measures take little beside that.
+function scorer.seconds(scores, member, experiment)
+    local images, most, lookers = nil, {}, {}
+    for _, one in ipairs(scores) do
+        local key = has_points(experiment.data) and "points" or one.classifier or one.role
+        most[key] = math.max(most[key] or 0, one.samples)
+        lookers[key] = one.classifier or key ~= "points" and classifiers.untrained({ data = experiment.data }, one.role)
+    end
+    local seconds, made = seconds_an_image(function() images = member:sample(1, PROBE, experiment.seed) end), 0
+    for _, count in pairs(most) do made = math.max(made, count) end
+    seconds = seconds * made
+    for key, count in pairs(most) do
+        local looker = lookers[key]
+        if looker then seconds = seconds + count * seconds_an_image(function() looker:look(images) end) end
+    end
+    return seconds
 end
 
 -- ---- a scorer -----------------------------------------------------------------------------------------------------

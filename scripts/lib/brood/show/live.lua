@@ -11,6 +11,7 @@
 --         rounds = 20, interval = 100, images = 64 (of a step), asynchronous = false,
 --     }
 --     table:update(views, { moment = "start", round = 0 })
+--     table:update(views, { moment = "training", round = 0, share = 0.4 })  -- of the round's training that is done
 --     table:update(views, { moment = "ready", round = 0, slot = 3 })    -- of a member, in the middle of a round
 --     table:update(views, { moment = "round", round = 1 })              -- done
 --     table:say "a line that stays, above the table"
@@ -96,17 +97,22 @@ end
 
 -- ---- speed ---------------------------------------------------------------------------------------------------------
 
+local function is_within(info) return info.moment == "ready" or info.moment == "training" end
+
 -- From the first update on: nothing is known of a time before it.
 local function take_time(self, views, info)
     local now, steps = info.seconds or files.seconds(), steps_of(views)
+    self.interval = info.interval or self.options.interval
+    if is_within(info) and self.bound and self.interval then
+        steps = math.max(steps, self.bound.steps + (info.share or 0) * self.interval * #views)
+    end
     if not self.began or steps < self.began.steps then self.began = { seconds = now, steps = steps } end
-    if info.moment ~= "ready" then
+    if not is_within(info) then
         self.bound, self.last_bound = { seconds = now, steps = steps }, self.bound
     end
     local seconds = now - self.began.seconds
     self.rate = seconds > 0 and steps > self.began.steps and (steps - self.began.steps) / seconds or nil
     self.steps = steps
-    self.interval = info.interval or self.options.interval
 end
 
 local function left(self, views, round)
@@ -229,7 +235,8 @@ local function summary_line(self, views, best, info)
     local rounds = self.options.rounds
     local words = { ("round %d%s"):format(info.round, rounds and " of " .. rounds or "") }
     if not self.resting and not self.options.asynchronous then
-        words[1] = words[1] .. (" done, %d of %d ready"):format(count(views, function(view)
+        local trained = info.share and (", %.0f %% of the next"):format(100 * info.share) or ""
+        words[1] = words[1] .. (" done%s, %d of %d ready"):format(trained, count(views, function(view)
             return self.ready[view.slot]
         end), #views)
     end
@@ -281,8 +288,8 @@ end
 local function draw(self, views, info)
     local now = files.seconds()
     self.latest = { views, info }
-    if info.moment == "ready" and self.drew and now - self.drew < PAUSE then return end
-    self.drew, self.resting = now, info.moment ~= "ready"
+    if is_within(info) and self.drew and now - self.drew < PAUSE then return end
+    self.drew, self.resting = now, not is_within(info)
     local columns, rows = self:size()
     columns, rows = columns or 80, rows or 24
     local lines = frame(self, views, info, columns, rows)
@@ -341,7 +348,7 @@ function Live:update(views, info)
     elseif info.moment == "round" then
         round_line(self, views, info)
     end
-    if info.moment ~= "ready" then self.ready = {} end
+    if not is_within(info) then self.ready = {} end
 end
 
 function Live:say(line)

@@ -3,7 +3,7 @@
 --     local log = watch.log(path)                      log(format, ...) says it, on the terminal and in the file
 --     local show = watch.new(folder, experiment, log)
 --     show:open(run)                                   before it goes on
---     show:moment(run, "ready" or "round", slot)       what the population calls
+--     show:moment(run, "training", "ready" or "round", slot)     what the population calls
 --     show:close()
 --     show:last()                                      at the end
 local alarm = require "brood.show.alarm"
@@ -19,6 +19,7 @@ local text = require "brood.show.text"
 
 local watch = {}
 
+local PAUSE = 0.2 -- seconds at least between two lines of what goes on within a round
 local SHARE = 50 -- of a run's time, one part at most goes into reading its store for alarms
 
 -- ---- what is said ----------------------------------------------------------------------------------------------------
@@ -155,9 +156,41 @@ function Show:tell_signals(run, round)
     end
 end
 
+-- What Ctrl-C will be answered by: a round is finished, in the time that the last one took or that its beginning makes
+-- probable.
+function Show:expect(run)
+    if self.experiment.mode == "asynchronous" then return files.at_interrupt("stopping", "; once more stops at once") end
+    local seconds, share = self.round_seconds, run.share
+    if not seconds and share > 0 then seconds = (files.seconds() - self.round_start) / share end
+    files.at_interrupt(("finishing round %d"):format(run.round + 1),
+        ("; Ctrl-C again stops at once, back to %s"):format(run.round > 0 and "round " .. run.round or "the beginning"),
+        seconds and self.round_start + seconds)
+end
+
+-- One member, in the middle of a round.
+function Show:tell_share(run)
+    local now = files.seconds()
+    if now - (self.shared or self.round_start) < PAUSE then return end
+    self.shared = now
+    local steps, elapsed = run.share * run.interval, now - self.round_start
+    local rate = steps / elapsed
+    local rest = math.max(0, run.planned - run.round) * run.interval - steps
+    local words = {
+        ("round %d: step %d of %d"):format(run.round + 1, math.floor(steps + 0.5), run.interval),
+        ("%s steps/s"):format(text.number(rate)), ("%s images/s"):format(text.count(rate * self:images())),
+        ("%s left"):format(text.seconds(rest / rate)),
+    }
+    local of = run:signals(run.members[1].slot)
+    for _, name in ipairs(signals.sorted(self.experiment:signals())) do
+        if name:find "%.loss$" then words[#words + 1] = ("%s %s"):format(name, text.number(of[name])) end
+    end
+    self.log:status(table.concat(words, ", "))
+end
+
 -- Several members: a table that is drawn in its place, and lines for the log.
 function Show:open(run)
     self.round_start, self.steps = files.seconds(), run.members[1].steps
+    self:expect(run)
     self.looked = run.round -- what is known by now was told when it came up
     if not self.experiment.members and self.experiment.population == 1 then return end
     local scores, experiment = run.scores, self.experiment
@@ -189,24 +222,27 @@ local function trained(run)
 end
 
 function Show:update(run, moment, slot)
-    local info = { moment = moment, round = run.round, slot = slot, interval = run.interval }
+    local info = { moment = moment, round = run.round, slot = slot, interval = run.interval, share = run.share }
     local members = moment == "round" and trained(run) or run.members
     self.log.table:update(members, info)
-    if moment ~= "ready" then self.lines:update(members, info) end
+    if moment == "round" or moment == "start" then self.lines:update(members, info) end
 end
 
--- What the population calls: after a member is ready, and after a round.
+-- What the population calls: within a round's training, after a member is ready, and after a round.
 function Show:moment(run, moment, slot)
     local alone = not self.experiment.members and self.experiment.population == 1
-    if moment == "ready" then
-        if not alone then self:update(run, moment, slot) end
+    if moment ~= "round" then
+        self:expect(run)
+        if not alone then self:update(run, moment, slot) elseif moment == "training" then self:tell_share(run) end
         return
     end
+    self.round_seconds = files.seconds() - self.round_start
     if alone then self:tell_signals(run, run.round) else self:update(run, moment) end
     self:tell_alarms(run.round)
     self:draw(run, run.round)
     self.painter:round()
     self.round_start = files.seconds()
+    self:expect(run)
 end
 
 -- What takes longer, or tells little before the end: of the best state ever.
@@ -229,6 +265,7 @@ end
 
 function Show:close()
     self.log:status(nil)
+    files.at_interrupt("drawing the last pictures", "; Ctrl-C again stops at once")
     self.next_look = 0
     self:tell_alarms(self.looked)
     if self.log.table then self.log.table:finish() end
