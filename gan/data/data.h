@@ -25,7 +25,7 @@ typedef enum {
     DATA_KINDS
 } DataKind;
 
-typedef enum { DATA_TRAIN, DATA_TEST } DataSplit;
+typedef enum { DATA_TRAIN, DATA_TEST, DATA_ALL /* of a folder: both */ } DataSplit;
 
 const char *data_kind_text(DataKind kind);              /* "digits", "fashion_mnist", ... */
 bool data_kind_named(const char *text, DataKind *kind); /* false: no such kind */
@@ -93,6 +93,10 @@ Dataset *dataset_part(const Dataset *dataset, int64_t part, int64_t parts, Error
 /* One line for people: "mnist: 60,000 training images of 32×32×1, in 10 classes". Returns `text`. */
 enum { DATASET_TEXT = 192 };
 const char *dataset_text(const Dataset *dataset, char text[DATASET_TEXT]);
+
+/* One line for people about how a folder's images were made alike: "images of 40×30 and other sizes are
+ * cropped to squares and resized to 16×16"; "" where none was changed. */
+const char *dataset_note(const Dataset *dataset);
 
 /* Memory that it holds, shared parts included. */
 size_t dataset_memory(const Dataset *dataset);

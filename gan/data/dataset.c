@@ -125,6 +125,10 @@ static Status check_options(const DataOptions *o, Error *error) {
         return error_set(error, STATUS_INVALID, "%s: a count of %" PRId64 " samples%s", name, o->count,
                          is_drawn(o->kind) ? " is out of range"
                                            : ": what is read from files has its own count");
+    if (o->split == DATA_ALL && o->kind != DATA_FOLDER)
+        return error_set(
+            error, STATUS_INVALID,
+            "%s: training or test images were expected: all at once are to be had of a folder only", name);
     if (o->kind == DATA_STACKED_MNIST && o->class_count)
         return error_set(error, STATUS_INVALID, "stacked_mnist: its classes cannot be chosen");
     return STATUS_OK;
@@ -438,9 +442,14 @@ const char *dataset_text(const Dataset *d, char text[DATASET_TEXT]) {
     if (d->points) snprintf(classes, sizeof classes, "around %" PRId64 " centers", d->classes);
     if (!d->points)
         snprintf(size, sizeof size, "of %" PRId64 "×%" PRId64 "×%" PRId64, d->height, d->width, d->channels);
-    snprintf(text, DATASET_TEXT, "%s: %s %s %s %s, %s", KIND_TEXT[d->kind], d->endless ? "endless" : count,
-             d->split == DATA_TRAIN ? "training" : "test", d->points ? "points" : "images", size, classes);
+    static const char *const SPLITS[] = {" training", " test", ""};
+    snprintf(text, DATASET_TEXT, "%s: %s%s %s %s, %s", KIND_TEXT[d->kind], d->endless ? "endless" : count,
+             SPLITS[d->split], d->points ? "points" : "images", size, classes);
     return text;
+}
+
+const char *dataset_note(const Dataset *dataset) {
+    return dataset->store->pictures.note;
 }
 
 size_t dataset_memory(const Dataset *dataset) {

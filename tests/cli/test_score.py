@@ -18,13 +18,15 @@ SIDE = 8
 CLASSES = ["bar", "cross", "frame"]
 
 
-def png(pixels, side=SIDE):
-    """A gray PNG of rows of bytes."""
+def png(pixels, side=SIDE, channels=1):
+    """A PNG of rows of bytes, gray or (3 channels) in color."""
     def chunk(kind, content):
         return (struct.pack(">I", len(content)) + kind + content
                 + struct.pack(">I", zlib.crc32(kind + content)))
-    rows = b"".join(b"\0" + bytes(pixels[i * side:(i + 1) * side]) for i in range(side))
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0))
+    step = side * channels
+    rows = b"".join(b"\0" + bytes(pixels[i:i + step]) for i in range(0, len(pixels), step))
+    header = struct.pack(">IIBBBBB", side, len(pixels) // step, 8, 2 if channels == 3 else 0, 0, 0, 0)
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
             + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
 
 
@@ -121,6 +123,38 @@ class ScoreTest(Home):
         done = self.score(large, "--count", "20")
         self.assertIn("20 images of", done.stdout)
         self.assertGreater(column(done.stdout, "classifier_score"), 2)
+        self.assertIn("large: images of 16×16 are resized to 8×8\n", done.stderr)
+        with open(os.path.join(large, "wide.png"), "wb") as file:
+            file.write(png([9] * 20 * 10, 20))
+        self.assertIn("images of 16×16 and other sizes are cropped to squares and resized to 8×8",
+                      self.score(large).stderr)
+
+    def test_images_in_color_beside_gray_ones(self):
+        colored = os.path.join(self.home, "colored")
+        os.makedirs(colored)
+        for name in os.listdir(self.good):
+            rng = random.Random(50 + int(name[:4]))
+            pixels = [level for level in picture(CLASSES[int(name[:4]) % 3], rng) for _ in range(3)]
+            with open(os.path.join(colored, name), "wb") as file:
+                file.write(png(pixels, channels=3))
+        done = self.score(colored)
+        self.assertIn("colored: images in color become gray\n", done.stderr)
+        self.assertGreater(column(done.stdout, "classifier_score"), 2.5)
+        self.assertNotIn("become", self.score(self.good).stderr)
+
+    def test_damaged_image(self):
+        folder = os.path.join(self.home, "damaged")
+        shutil.copytree(self.good, folder)
+        with open(os.path.join(folder, "0007.png"), "r+b") as file:
+            file.truncate(60)
+        done = self.score(folder, code=FAILED)
+        self.assertRegex(done.stderr, "damaged/0007.png: .*truncated")
+        self.assertNotIn("images read", done.stderr)
+
+    def test_few_images_of_folders_of_classes(self):
+        """Are of all classes, not of the first."""
+        done = self.score(self.real, "--count", "60")
+        self.assertEqual(column(done.stdout, "modes"), 3)
 
     def test_few_images(self):
         one = os.path.join(self.home, "one")
