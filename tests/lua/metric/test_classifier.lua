@@ -162,6 +162,29 @@ function TestClassifier.test_hash_tells_apart()
     differs { architecture = function() return nn.sequential { nn.flatten {}, nn.linear { out = 12 } } end }
 end
 
+-- Functions may be layers: those of one place in the script differ by what they do.
+function TestClassifier.test_hash_tells_functions_apart()
+    local hashes = {}
+    local function differs(activation, factor, trained, init)
+        local function layer(x, ctx)
+            x = factor * x[ctx.training and trained or activation](x)
+            return x * ctx:param("scale", {}, init)
+        end
+        local hash = classifier {
+            architecture = function() return nn.sequential { nn.flatten {}, nn.linear { out = 4 }, layer } end,
+            steps = 1, cache = false,
+        }.hash
+        lu.assertNil(hashes[hash])
+        hashes[hash] = true
+    end
+    local ones, twos = nn.init.ones(), nn.init.constant(2)
+    differs("tanh", 1, "tanh", ones)
+    differs("sigmoid", 1, "sigmoid", ones)
+    differs("tanh", 3, "tanh", ones)
+    differs("tanh", 1, "sigmoid", ones)
+    differs("tanh", 1, "tanh", twos)
+end
+
 -- Both of an experiment are trained at the same time, each as if alone.
 function TestClassifier.test_together()
     local said = {}

@@ -109,7 +109,7 @@ local function make_looker(self)
     local ctx = context.new { graph = g, registry = self.registry, seed = false, group = "C", training = false }
     local features, logits = self:apply(ctx, g:input("images", { BATCH, table.unpack(self.learned:shape()) }))
     self.width = features:shape()[2] * self.planes
-    self.looker = g:compile { features = features, logits = logits }
+    self.looker, self.looks = g:compile { features = features, logits = logits }, g:text()
 end
 
 -- ---- looking ------------------------------------------------------------------------------------------------------
@@ -213,14 +213,11 @@ local function data_hash(set)
     return hash
 end
 
--- The architecture in words, without the title, which says where it was made. A function that is a layer shows its
--- place only, so the program's size counts too.
+-- The classifier in words: each op of what looks and of what is trained, since functions may be layers, and the rest of
+-- the recipe.
 local function identity(self)
-    local stats = self.looker:stats()
-    local layers = nn.describe(self.body, { 2, table.unpack(self.learned:shape()) }):gsub("^[^\n]*\n", "")
     return table.concat({
-        "classifier 2", layers,
-        ("%d nodes, %d parameters, %.0f flops"):format(stats.nodes, stats.parameters, stats.flops),
+        "classifier 3", self.looks, training.text(self),
         ("%d classes%s, seed %d, half %s"):format(#self.classes, self.labelled and "" or " (ways up)", self.seed,
             self.half or "none"),
         ("steps %d, batch %d, lr %.9g, dropout %.9g, augment %s"):format(self.steps, self.batch, self.lr, self.dropout,
