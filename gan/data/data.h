@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/real.h"
 
 typedef enum {
@@ -115,6 +116,11 @@ void dataset_range(const Dataset *dataset, int64_t first, int64_t count, real *s
 
 /* The 8-bit pixels (height, width, channels) of one image (not of points); returns its label. */
 int64_t dataset_get(const Dataset *dataset, int64_t index, uint8_t *pixels);
+
+/* The hash of all that samples and batches depend on: the pixels and labels that are stored, and the options
+ * of what is drawn. Sets of equal hashes hand out the same, whatever they are called and wherever they lie.
+ */
+Status dataset_hash(const Dataset *dataset, char hash[FILE_HASH], Error *error);
 
 /* ---- files --------------------------------------------------------------------------------------------- */
 

@@ -591,3 +591,28 @@ void dataset_batch(const Dataset *dataset, uint64_t key, uint64_t counter, size_
         if (labels) labels[i] = (real)label;
     }
 }
+
+/* ---- its hash ------------------------------------------------------------------------------------------ */
+
+Status dataset_hash(const Dataset *dataset, char hash[FILE_HASH], Error *error) {
+    const Dataset *d = dataset;
+    const DataStore *store = d->store;
+    const Pictures *p = &store->pictures;
+    char text[512];
+    int length = snprintf(text, sizeof text,
+                          "%s: part %" PRId64 " of %" PRId64 ", %" PRId64 " samples%s of %" PRId64 "×%" PRId64
+                          "×%" PRId64 "%s, %" PRId64 " classes, key %" PRIu64
+                          ", deviation %a; stored %" PRId64 " of %" PRId64 "×%" PRId64 "×%" PRId64,
+                          KIND_TEXT[d->kind], d->part, d->parts, d->count, d->endless ? " and more" : "",
+                          d->height, d->width, d->channels, store->flip ? ", flipped" : "", d->classes,
+                          is_drawn(d->kind) ? store->key : 0, d->deviation, p->count, p->height, p->width,
+                          p->channels);
+    const FilePiece pieces[] = {
+        {text, (size_t)length},
+        {p->pixels, (size_t)(p->count * p->height * p->width * p->channels)},
+        {p->labels, p->labels ? (size_t)p->count * sizeof *p->labels : 0},
+        {store->classes, is_drawn(d->kind) ? (size_t)store->class_count * sizeof *store->classes : 0},
+        {store->centers, store->centers ? (size_t)store->class_count * 2 * sizeof *store->centers : 0},
+    };
+    return file_hash(pieces, sizeof pieces / sizeof pieces[0], hash, error);
+}

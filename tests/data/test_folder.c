@@ -209,6 +209,42 @@ static void test_middle_square(void **state) {
     dataset_free(set);
 }
 
+static void hash_of(const DataOptions *options, int64_t parts, char hash[FILE_HASH]) {
+    Error error;
+    Dataset *set = open_ok(options), *part = dataset_part(set, 0, parts, &error);
+    assert_int_equal(dataset_hash(parts > 1 ? part : set, hash, &error), STATUS_OK);
+    dataset_free(set);
+    dataset_free(part);
+}
+
+/* Every pixel and label counts, and the names of files do not. */
+static void test_hash(void **state) {
+    static const char *const CLASSES[] = {"a", "b"};
+    char hash[FILE_HASH], other[FILE_HASH];
+    for (int i = 0; i < 2; i++) {
+        make_folder(path_in(*state, CLASSES[i]));
+        make_images(path_in(*state, CLASSES[i]), 3, 10 * i);
+    }
+    DataOptions options = folder_options(*state);
+    hash_of(&options, 1, hash);
+    hash_of(&options, 2, other);
+    assert_string_not_equal(hash, other);
+    options.flip = true;
+    hash_of(&options, 1, other);
+    assert_string_not_equal(hash, other);
+    options.flip = false;
+    assert_int_equal(rename(path_in(*state, "b/02.png"), path_in(*state, "b/03.png")), 0);
+    hash_of(&options, 1, other);
+    assert_string_equal(hash, other);
+    assert_int_equal(rename(path_in(*state, "a/02.png"), path_in(*state, "b/00-first.png")), 0);
+    hash_of(&options, 1, other); /* the same pixels in the same order */
+    assert_string_not_equal(hash, other);
+    assert_int_equal(rename(path_in(*state, "b/00-first.png"), path_in(*state, "a/02.png")), 0);
+    make_image(path_in(*state, "b/03.png"), 8, 10, 1, 13);
+    hash_of(&options, 1, other);
+    assert_string_not_equal(hash, other);
+}
+
 static void test_what_is_wrong_is_said(void **state) {
     DataOptions options = folder_options(*state);
     Error error;
@@ -261,6 +297,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_train_and_test_folders, folder_up, folder_down),
         cmocka_unit_test_setup_teardown(test_resized_and_recolored, folder_up, folder_down),
         cmocka_unit_test_setup_teardown(test_middle_square, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(test_hash, folder_up, folder_down),
         cmocka_unit_test_setup_teardown(test_what_is_wrong_is_said, folder_up, folder_down),
         cmocka_unit_test_setup_teardown(test_truncated_image_among_good_ones, folder_up, folder_down),
     };

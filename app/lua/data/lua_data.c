@@ -205,6 +205,14 @@ static int dataset_note_of(lua_State *L) {
     return 1;
 }
 
+static int dataset_hash_of(lua_State *L) {
+    char hash[FILE_HASH];
+    Error error;
+    if (dataset_hash(dataset_check(L, 1, "hash"), hash, &error)) script_error(L, "hash: %s", error.message);
+    lua_pushstring(L, hash);
+    return 1;
+}
+
 static int dataset_kind(lua_State *L) {
     lua_pushstring(L, data_kind_text(dataset_check(L, 1, "kind")->kind));
     return 1;
@@ -389,6 +397,9 @@ static int dataset_digits(lua_State *L) {
 static const BindingFunction METHODS[] = {
     {"kind", "(): string", "\"digits\", \"mnist\" and so on: the function that opens such sets.",
      dataset_kind},
+    {"hash", "(): string",
+     "Of all that its samples depend on: stored pixels and labels, and the options of what is drawn.",
+     dataset_hash_of},
     {"note", "(): string",
      "How a folder's images were made alike, such as \"images in color become gray\"; empty: not at all.",
      dataset_note_of},

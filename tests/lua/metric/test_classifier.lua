@@ -159,6 +159,8 @@ function TestClassifier.test_hash_tells_apart()
     differs { half = 2 }
     differs { batch = 33 }
     differs { data = data.digits { size = 16, count = 1000, classes = { 1, 2, 5, 7 } } }
+    differs { data = data.digits { size = 16, count = 1000, classes = { 1, 2, 5, 8 }, seed = 2 } }
+    differs { test = data.digits { size = 16, count = 1999, classes = { 1, 2, 5, 8 }, split = "test" } }
     differs { architecture = function() return nn.sequential { nn.flatten {}, nn.linear { out = 12 } } end }
 end
 

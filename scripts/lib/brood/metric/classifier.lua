@@ -25,7 +25,6 @@ local training = require "brood.metric.training"
 local BATCH = 64           -- images that are looked at at a time
 local PIECE = 1000         -- test images at a time
 local TEST_LIMIT = 10000   -- test images that the accuracy is taken from
-local HASHED = 10000       -- training images that go into the hash
 
 local Classifier = { __name = "brood.Classifier" }
 Classifier.__index = Classifier
@@ -201,18 +200,6 @@ end
 
 -- ---- what it depends on -------------------------------------------------------------------------------------------
 
--- Stands for a data set: what it says of itself, and its images, up to HASHED of them, evenly spread.
-local function data_hash(set)
-    local count = set:count()
-    local chunks = math.max(1, math.min(count, HASHED) // PIECE)
-    local hash = core.hash(tostring(set))
-    for chunk = 0, chunks - 1 do
-        local first = count * chunk // chunks + 1
-        hash = core.hash(hash, set:samples(first, math.min(PIECE, count - first + 1)))
-    end
-    return hash
-end
-
 -- The classifier in words: each op of what looks and of what is trained, since functions may be layers, and the rest of
 -- the recipe.
 local function identity(self)
@@ -225,10 +212,9 @@ local function identity(self)
     }, "\n")
 end
 
--- The hashes of data sets; of the data, the test data, and what is learned from.
+-- Of the data, the test data, and what is learned from.
 local function hash_of(self)
-    return core.hash(identity(self), data_hash(self.data), data_hash(self.test),
-        self.planes > 1 and data_hash(self.learned) or "")
+    return core.hash(identity(self), self.data:hash(), self.test:hash(), self.planes > 1 and self.learned:hash() or "")
 end
 
 -- ---- constructors -------------------------------------------------------------------------------------------------
