@@ -97,6 +97,11 @@ class ScoreTest(Home):
         self.assertIn("90 images of", done.stdout.splitlines()[0])
         # The second time the classifiers are there already.
         self.assertNotIn("training a classifier", self.score(self.good).stderr)
+        self.assertNotIn("without labels", done.stdout)
+        known = dict(re.findall(r"(?m)^(selection|report) classifier ([0-9a-f]{8}) ",
+                                self.brood("classifier", "folder", self.real).stdout))
+        self.assertEqual(f"by the report classifier {known['report']}; the 2nd, selection classifier "
+                         f"{known['selection']}", done.stdout.splitlines()[-1])
 
     def test_bad_images_score_badly(self):
         worse = os.path.join(self.home, "worse")
@@ -168,6 +173,8 @@ class ScoreTest(Home):
         done = self.brood("score", self.good, "--real", "folder", "--path", os.path.join(self.real, "cross"))
         self.assertIn("\nfrechet ", done.stdout)
         self.assertNotIn("classifier_score", done.stdout)
+        self.assertIn("\nno classifier score, nor any score of classes: they are not to be had without labels",
+                      done.stdout)
 
     def test_refusals(self):
         self.assertIn("--real DATASET is missing", self.brood("score", self.good, code=USAGE).stderr)
@@ -212,6 +219,7 @@ return brood.experiment {
     end,
     discriminator = function() return nn.sequential { nn.flatten {}, nn.linear { out = 1 } } end,
     loss = loss.non_saturating {}, rounds = 2, interval = 3,
+    select = brood.metric.classifier_score { samples = 20 }, report = { brood.metric.classifier_score { samples = 20 } },
 }
 """
 
@@ -226,6 +234,9 @@ class RunTest(Home):
         self.brood("run", script, "--out", run)
         done = self.brood("score", run, "--count", "60")
         self.assertIn("60 images generated", done.stderr)
+        by = re.search("by the report classifier (.*); the 2nd, selection classifier (.*)\n", done.stdout)
+        self.assertIn(f"\nscores by selection classifier {by[2]}, report classifier {by[1]}\n",
+                      self.brood("show", run).stdout)
         self.assertNotIn("\33", done.stderr)
         self.assertGreater(column(done.stdout, "frechet"), 0)
         state = os.path.join(run, "states", sorted(os.listdir(os.path.join(run, "states")))[0])

@@ -133,6 +133,22 @@ local function show(rows)
     end
 end
 
+-- Which classifiers the scores are by, as `brood classifier` names them, and what is missing without labels.
+local function show_classifiers(rows, real)
+    local named, words = {}, {}
+    for _, row in ipairs(rows) do
+        if row.classifier and not named[row.role] then
+            named[row.role] = true
+            words[#words + 1] = ("the %s%s classifier %s"):format(row.role == "selection" and "2nd, " or "", row.role,
+                row.classifier:sub(1, 8))
+        end
+    end
+    if #words > 0 then print("by " .. table.concat(words, "; ")) end
+    if rows[1].classifier and #real:classes() < 2 then
+        print "no classifier score, nor any score of classes: they are not to be had without labels"
+    end
+end
+
 return command.main(function(options, path)
     local generator = folder.generator(path)
     local real = real_data(options, generator)
@@ -151,4 +167,5 @@ return command.main(function(options, path)
     if not rows then command.fail("%s: %s", path, reason) end
     print(("%d images of %s, beside %s"):format(count, path, real))
     show(rows)
+    show_classifiers(rows, real)
 end)
