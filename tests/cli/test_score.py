@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """brood score and brood classifier, with small pictures that the test draws."""
 
+import json
 import os
 import pty
 import random
@@ -219,7 +220,8 @@ return brood.experiment {
     end,
     discriminator = function() return nn.sequential { nn.flatten {}, nn.linear { out = 1 } } end,
     loss = loss.non_saturating {}, rounds = 2, interval = 3,
-    select = brood.metric.classifier_score { samples = 20 }, report = { brood.metric.classifier_score { samples = 20 } },
+    select = brood.metric.classifier_score { samples = 20 },
+    report = { brood.metric.classifier_score { samples = 20, name = "held_out" } },
 }
 """
 
@@ -235,8 +237,11 @@ class RunTest(Home):
         done = self.brood("score", run, "--count", "60")
         self.assertIn("60 images generated", done.stderr)
         by = re.search("by the report classifier (.*); the 2nd, selection classifier (.*)\n", done.stdout)
-        self.assertIn(f"\nscores by selection classifier {by[2]}, report classifier {by[1]}\n",
-                      self.brood("show", run).stdout)
+        shown = self.brood("show", run).stdout
+        self.assertIn(f"\nscores by selection classifier {by[2]}, report classifier {by[1]}\n", shown)
+        self.assertIn("\nreport: held_out ", shown)
+        facts = json.loads(self.brood("export", run, "--json").stdout)["fact"]
+        self.assertEqual(facts["report.1.kind"], "classifier_score")
         self.assertNotIn("\33", done.stderr)
         self.assertGreater(column(done.stdout, "frechet"), 0)
         state = os.path.join(run, "states", sorted(os.listdir(os.path.join(run, "states")))[0])

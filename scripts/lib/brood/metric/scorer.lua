@@ -5,7 +5,7 @@
 --     if finish then values, deviations = finish(values, deviations) end
 --
 -- `finish` is there when some score is made of several measures (metric.combine): it turns a value for each measure into
--- one for each score. facts[i] tells of score i: name, better, role, samples, classifier (a hash; nil for points),
+-- one for each score. facts[i] tells of score i: name, kind, better, role, samples, classifier (a hash; nil for points),
 -- honest (whoever beats real images deserves a look), and ceiling, ceiling_deviation: the same of as many real test
 -- images.
 --
@@ -193,7 +193,7 @@ function scorer.scorer(scores, experiment)
     local facts = {}
     for i, one in ipairs(scores) do
         facts[i] = {
-            name = one.name, better = one.better, role = one.role, samples = one.samples,
+            name = one.name, kind = one.finish and "combine" or one.components[1].kind, better = one.better, role = one.role, samples = one.samples,
             honest = #one.components == 1 and kinds[one.components[1].kind].honest or false,
             classifier = chosen[i] and chosen[i].hash or nil, ceiling = values[i], ceiling_deviation = deviations[i],
         }
