@@ -262,6 +262,40 @@ function TestCache.test_stale()
     lu.assertEquals(again.facts, known.facts)
 end
 
+-- What it says of the reference images is kept, too, and goes by the weights.
+function TestCache.test_real_images()
+    local endless = data.digits { size = 16, classes = { 1, 2, 5, 8 } }
+    local function features(fields)
+        fields.data, fields.steps = endless, 5
+        local made_now = classifier(fields)
+        local path = path_of(made_now):gsub("classifier%-", "reals-")
+        made[#made + 1] = path
+        local looked, look = 0, made_now.look
+        function made_now.look(...)
+            looked = looked + 1
+            return look(...)
+        end
+        local all = reals.of(made_now)
+        local rows, counts = all:features(), all:classes()
+        lu.assertEquals(rows:shape(), { 10000, 12 })
+        return { looked, rows:flat(), counts }, path, made_now
+    end
+    local first, path, known_one = features {}
+    lu.assertEquals(first[1], 1)
+    local second = features {}
+    lu.assertEquals(second, { 0, first[2], first[3] })
+    local text = read(path)
+    write(path, text:sub(1, -9) .. "\0\1\2\3\4\5\6\7")
+    lu.assertEquals(features {}, first)
+    lu.assertEquals(read(path), text) -- mended
+    lu.assertEquals(features { cache = false }, first)
+    -- The same classifier with other weights, as from another machine.
+    local name = known_one.registry.parameters[1].name
+    known_one.looker:set(name, 0.5)
+    known_one.reals = nil
+    lu.assertNotEquals(reals.of(known_one):features():flat(), first[2])
+end
+
 function TestCache.test_cannot_be_written()
     write(folder .. "/file", "")
     made[#made + 1] = folder .. "/file"
