@@ -363,10 +363,10 @@ end
 local TestAlarms = {}
 
 local FACTS = {
-    { name = "classifier_score", kind = "classifier_score", role = "selection", better = "higher", honest = true, ceiling = 9.8,
-        ceiling_deviation = 0.02 },
-    { name = "classifier_score", kind = "classifier_score", role = "report", better = "higher", honest = true, ceiling = 9.6,
-        ceiling_deviation = 0.02 },
+    { name = "classifier_score", kind = "classifier_score", role = "selection", better = "higher", honest = true,
+        ceiling = 9.8, ceiling_deviation = 0.02 },
+    { name = "classifier_score", kind = "classifier_score", role = "report", better = "higher", honest = true,
+        ceiling = 9.6, ceiling_deviation = 0.02 },
     { name = "coverage", kind = "coverage", role = "report", better = "higher", honest = true, ceiling = 0.96,
         ceiling_deviation = 0.005 },
     { name = "evenness", kind = "class_balance", role = "report", better = "lower", honest = false, ceiling = 0.02,

@@ -1,7 +1,7 @@
 -- Where classifiers are kept between runs: classifier-HASH.safetensors in $XDG_CACHE_HOME/brood or ~/.cache/brood. The
 -- file is a state file with one text in it, lines of a name and numbers. What cannot be read is trained again; what
--- cannot be written is not kept; both are said. Runs keep those that scored them, and look there first. Beside them lies
--- what they say of the real images that others are compared with (metric/reals.lua).
+-- cannot be written is not kept; both are said. Runs keep those that scored them, and look there first. Beside them
+-- lies what they say of the real images that others are compared with (metric/reals.lua).
 local core = require "brood.metric.core"
 local files = require "brood.files"
 local graph = require "brood.graph"
@@ -125,8 +125,8 @@ local function content_of(self)
     return core.hash(table.unpack(parts))
 end
 
--- Logits and features of `count` real images, as look() gives them: from reals-HASH.safetensors beside the classifier, or
--- to be kept there. That it cannot be written is not said: neither can the classifier, which says so.
+-- Logits and features of `count` real images, as look() gives them: from reals-HASH.safetensors beside the classifier,
+-- or to be kept there. That it cannot be written is not said: neither can the classifier, which says so.
 function cache.rows(self, count, look)
     local directory = folder()
     if not directory or not self.cache then return look() end

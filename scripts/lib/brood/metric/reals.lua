@@ -1,5 +1,5 @@
--- What a classifier says of the real images: computed once, kept with the classifier, used by every score. Looking at the
--- reference takes a second for gray images and three for colored ones, so that it is kept in the cache folder, too.
+-- What a classifier says of the real images: computed once, kept with the classifier, used by every score. Looking at
+-- the reference takes a second for gray images and two for colored ones, so that it is kept in the cache folder, too.
 local cache = require "brood.metric.cache"
 local core = require "brood.metric.core"
 local image = require "brood.image"

@@ -5,8 +5,8 @@
 --     if finish then values, deviations = finish(values, deviations) end
 --
 -- `finish` is there when some score is made of several measures (metric.combine): it turns a value for each measure into
--- one for each score. facts[i] tells of score i: name, kind, better, role, samples, classifier (a hash; nil for points),
--- honest (whoever beats real images deserves a look), and ceiling, ceiling_deviation: the same of as many real test
+-- one for each score. facts[i] tells of score i: name, kind, better, role, samples, classifier (a hash; nil for
+-- points), honest (whoever beats real images deserves a look), and ceiling, ceiling_deviation: the same of as many real test
 -- images.
 --
 --     for _, row in ipairs(metric.report(scores, member, experiment)) do print(row.name, row.value, row.deviation) end
@@ -56,8 +56,8 @@ local function shape_text(of) return table.concat(of:shape(), "×") end
 local function check_score(one, data)
     local points = has_points(data)
     if one.classifier and not points and shape_text(one.classifier.data) ~= shape_text(data) then
-        script.fail(("metric.%s: its classifier looks at images of %s, those of %s are %s: it needs one that was trained"
-            .. " on such"):format(one.name, shape_text(one.classifier.data), data, shape_text(data)))
+        script.fail(("metric.%s: its classifier looks at images of %s, those of %s are %s: it needs one that was"
+            .. " trained on such"):format(one.name, shape_text(one.classifier.data), data, shape_text(data)))
     end
     local labelled = not points and (one.classifier and one.classifier.labelled or #data:classes() >= 2)
     for _, part in ipairs(one.components) do
@@ -193,7 +193,8 @@ function scorer.scorer(scores, experiment)
     local facts = {}
     for i, one in ipairs(scores) do
         facts[i] = {
-            name = one.name, kind = one.finish and "combine" or one.components[1].kind, better = one.better, role = one.role, samples = one.samples,
+            name = one.name, kind = one.finish and "combine" or one.components[1].kind, better = one.better,
+            role = one.role, samples = one.samples,
             honest = #one.components == 1 and kinds[one.components[1].kind].honest or false,
             classifier = chosen[i] and chosen[i].hash or nil, ceiling = values[i], ceiling_deviation = deviations[i],
         }

@@ -43,7 +43,8 @@ local function model_of(self)
     for i, declared in ipairs(self.registry.parameters) do parameters[i] = ctx.program.leaves[declared.name] end
     local player = {
         name = "C", group = "C", repeats = 1, optimizer = optim.adam { lr = rate(self) },
-        graph = ctx.graph, loss = cost, outputs = { { "loss", cost } }, assign = ctx.assignments, parameters = parameters,
+        graph = ctx.graph, loss = cost, outputs = { { "loss", cost } }, assign = ctx.assignments,
+        parameters = parameters,
     }
     local set = self.half and self.learned:part(self.half, 2) or self.learned
     return model.new {

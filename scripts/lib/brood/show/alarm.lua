@@ -89,7 +89,8 @@ local function score_facts(run)
     local facts = {}
     if run.ranked == "selection" then
         facts[1] = {
-            name = run.score, kind = run.facts["select.kind"] or run.score, role = "selection", better = run.lower and "lower" or "higher", honest = run.honest,
+            name = run.score, kind = run.facts["select.kind"] or run.score, role = "selection",
+            better = run.lower and "lower" or "higher", honest = run.honest,
             ceiling = run.ceiling, ceiling_deviation = run.ceiling_deviation,
         }
     end
