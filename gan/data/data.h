@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/real.h"
 
 typedef enum {
@@ -25,7 +26,7 @@ typedef enum {
     DATA_KINDS
 } DataKind;
 
-typedef enum { DATA_TRAIN, DATA_TEST } DataSplit;
+typedef enum { DATA_TRAIN, DATA_TEST, DATA_ALL /* of a folder: both */ } DataSplit;
 
 const char *data_kind_text(DataKind kind);              /* "digits", "fashion_mnist", ... */
 bool data_kind_named(const char *text, DataKind *kind); /* false: no such kind */
@@ -96,6 +97,10 @@ Dataset *dataset_part(const Dataset *dataset, int64_t part, int64_t parts, Error
 enum { DATASET_TEXT = 192 };
 const char *dataset_text(const Dataset *dataset, char text[DATASET_TEXT]);
 
+/* One line for people about how a folder's images were made alike: "images of 40×30 and other sizes are
+ * cropped to squares and resized to 16×16"; "" where none was changed. */
+const char *dataset_note(const Dataset *dataset);
+
 /* Memory that it holds, shared parts included. */
 size_t dataset_memory(const Dataset *dataset);
 
@@ -113,6 +118,11 @@ void dataset_range(const Dataset *dataset, int64_t first, int64_t count, real *s
 
 /* The 8-bit pixels (height, width, channels) of one image (not of points); returns its label. */
 int64_t dataset_get(const Dataset *dataset, int64_t index, uint8_t *pixels);
+
+/* The hash of all that samples and batches depend on: the pixels and labels that are stored, and the options
+ * of what is drawn. Sets of equal hashes hand out the same, whatever they are called and wherever they lie.
+ */
+Status dataset_hash(const Dataset *dataset, char hash[FILE_HASH], Error *error);
 
 /* ---- files --------------------------------------------------------------------------------------------- */
 

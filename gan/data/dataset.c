@@ -125,6 +125,10 @@ static Status check_options(const DataOptions *o, Error *error) {
         return error_set(error, STATUS_INVALID, "%s: a count of %" PRId64 " samples%s", name, o->count,
                          is_drawn(o->kind) ? " is out of range"
                                            : ": what is read from files has its own count");
+    if (o->split == DATA_ALL && o->kind != DATA_FOLDER)
+        return error_set(
+            error, STATUS_INVALID,
+            "%s: training or test images were expected: all at once are to be had of a folder only", name);
     if (o->kind == DATA_STACKED_MNIST && o->class_count)
         return error_set(error, STATUS_INVALID, "stacked_mnist: its classes cannot be chosen");
     return STATUS_OK;
@@ -463,9 +467,14 @@ const char *dataset_text(const Dataset *d, char text[DATASET_TEXT]) {
     if (d->points) snprintf(classes, sizeof classes, "around %" PRId64 " centers", d->classes);
     if (!d->points)
         snprintf(size, sizeof size, "of %" PRId64 "×%" PRId64 "×%" PRId64, d->height, d->width, d->channels);
-    snprintf(text, DATASET_TEXT, "%s: %s %s %s %s, %s", KIND_TEXT[d->kind], d->endless ? "endless" : count,
-             d->split == DATA_TRAIN ? "training" : "test", d->points ? "points" : "images", size, classes);
+    static const char *const SPLITS[] = {" training", " test", ""};
+    snprintf(text, DATASET_TEXT, "%s: %s%s %s %s, %s", KIND_TEXT[d->kind], d->endless ? "endless" : count,
+             SPLITS[d->split], d->points ? "points" : "images", size, classes);
     return text;
+}
+
+const char *dataset_note(const Dataset *dataset) {
+    return dataset->store->pictures.note;
 }
 
 size_t dataset_memory(const Dataset *dataset) {
@@ -606,4 +615,29 @@ void dataset_batch(const Dataset *dataset, uint64_t key, uint64_t counter, size_
         int64_t label = make_sample(dataset, draw.index, draw.mirrored, samples + i * size);
         if (labels) labels[i] = (real)label;
     }
+}
+
+/* ---- its hash ------------------------------------------------------------------------------------------ */
+
+Status dataset_hash(const Dataset *dataset, char hash[FILE_HASH], Error *error) {
+    const Dataset *d = dataset;
+    const DataStore *store = d->store;
+    const Pictures *p = &store->pictures;
+    char text[512];
+    int length = snprintf(text, sizeof text,
+                          "%s: part %" PRId64 " of %" PRId64 ", %" PRId64 " samples%s of %" PRId64 "×%" PRId64
+                          "×%" PRId64 "%s, %" PRId64 " classes, key %" PRIu64
+                          ", deviation %a; stored %" PRId64 " of %" PRId64 "×%" PRId64 "×%" PRId64,
+                          KIND_TEXT[d->kind], d->part, d->parts, d->count, d->endless ? " and more" : "",
+                          d->height, d->width, d->channels, store->flip ? ", flipped" : "", d->classes,
+                          is_drawn(d->kind) ? store->key : 0, d->deviation, p->count, p->height, p->width,
+                          p->channels);
+    const FilePiece pieces[] = {
+        {text, (size_t)length},
+        {p->pixels, (size_t)(p->count * p->height * p->width * p->channels)},
+        {p->labels, p->labels ? (size_t)p->count * sizeof *p->labels : 0},
+        {store->classes, is_drawn(d->kind) ? (size_t)store->class_count * sizeof *store->classes : 0},
+        {store->centers, store->centers ? (size_t)store->class_count * 2 * sizeof *store->centers : 0},
+    };
+    return file_hash(pieces, sizeof pieces / sizeof pieces[0], hash, error);
 }

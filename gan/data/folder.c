@@ -205,27 +205,36 @@ static Status add_root(Files *files, const char *root, const Listing *listing, C
     return status;
 }
 
-/* Finds the files of the split below `path`, and the names of the classes: those of training in both. */
+/* Adds the files below `root`, a class's or all. */
+static Status add_below(Files *files, const char *root, Choice choice, Error *error) {
+    Listing listing;
+    Status status = listing_read(root, &listing, error);
+    if (status) return status;
+    status = add_root(files, root, &listing, choice, error);
+    listing_free(&listing);
+    return status;
+}
+
+/* Finds the files of the split below `path`, and the names of the classes: those of training in all splits.
+ */
 static Status find_files(const char *path, DataSplit split, Files *files, Error *error) {
-    static const char *const SPLITS[] = {"train", "test"};
     char train[DATA_PATH_LIMIT], test[DATA_PATH_LIMIT];
-    Status status = join(train, path, SPLITS[DATA_TRAIN], error);
-    if (!status) status = join(test, path, SPLITS[DATA_TEST], error);
+    Status status = join(train, path, "train", error);
+    if (!status) status = join(test, path, "test", error);
     if (status) return status;
     bool splits = is_folder(train) || is_folder(test);
-    const char *root = !splits ? path : split == DATA_TRAIN ? train : test;
 
-    Listing classes, listing;
+    Listing classes;
     status = listing_read(splits ? train : path, &classes, error);
     if (status) return status;
     files->classes = classes.folders;
     classes.folders = (Names){.names = NULL};
     listing_free(&classes);
-    status = listing_read(root, &listing, error);
-    if (status) return status;
-    Choice choice = {.split = split, .hold_out = !splits};
-    status = add_root(files, root, &listing, choice, error);
-    listing_free(&listing);
+    Choice choice = {.split = split, .hold_out = !splits && split != DATA_ALL};
+    if (!splits) status = add_below(files, path, choice, error);
+    if (splits && split != DATA_TEST) status = add_below(files, train, choice, error);
+    if (splits && !status && (split == DATA_TEST || (split == DATA_ALL && is_folder(test))))
+        status = add_below(files, test, choice, error);
     if (!status && files->paths.count == 0)
         status =
             error_set(error, STATUS_INVALID,
@@ -248,14 +257,44 @@ static Status read_header(const char *path, PngHeader *header, Error *error) {
     return status ? status : png_header(path, start, count, header, error);
 }
 
+/* What was seen of the files, against what comes out. */
+typedef struct {
+    bool gray, color;
+    bool resized, cropped;
+    int64_t height, width; /* of the first that is resized */
+    bool other_sizes;      /* those that are resized are not all of that size */
+} Seen;
+
+static void see(Seen *seen, const PngHeader *header, const Pictures *pictures) {
+    *(header->channels == 3 ? &seen->color : &seen->gray) = true;
+    if (header->height == pictures->height && header->width == pictures->width) return;
+    if (!seen->resized) seen->height = header->height, seen->width = header->width;
+    seen->resized = true;
+    seen->cropped = seen->cropped || header->height != header->width;
+    seen->other_sizes = seen->other_sizes || header->height != seen->height || header->width != seen->width;
+}
+
+static void write_note(const Seen *seen, Pictures *pictures) {
+    char sizes[PICTURES_NOTE] = "";
+    if (seen->resized)
+        snprintf(sizes, sizeof sizes, "images of %lld×%lld%s are %sresized to %lld×%lld",
+                 (long long)seen->width, (long long)seen->height, seen->other_sizes ? " and other sizes" : "",
+                 seen->cropped ? "cropped to squares and " : "", (long long)pictures->width,
+                 (long long)pictures->height);
+    const char *colors = pictures->channels == 1 && seen->color  ? "images in color become gray"
+                         : pictures->channels == 3 && seen->gray ? "gray images are taken as images in color"
+                                                                 : "";
+    snprintf(pictures->note, sizeof pictures->note, "%s%s%s", sizes, sizes[0] && colors[0] ? ", " : "",
+             colors);
+}
+
 /* Looks at all headers: without a side asked for, all images must have one size. */
 static Status measure(const Files *files, const DataOptions *options, Pictures *pictures, Error *error) {
-    bool any_color = false;
+    Seen seen = {.gray = false};
     for (size_t i = 0; i < files->paths.count; i++) {
         PngHeader header;
         Status status = read_header(files->paths.names[i], &header, error);
         if (status) return status;
-        any_color = any_color || header.channels == 3;
         if (i == 0) {
             pictures->height = options->side ? options->side : header.height;
             pictures->width = options->side ? options->side : header.width;
@@ -267,9 +306,11 @@ static Status measure(const Files *files, const DataOptions *options, Pictures *
                 "all images resized",
                 files->paths.names[i], (long long)pictures->width, (long long)pictures->height,
                 files->paths.names[0], (long long)header.width, (long long)header.height);
+        see(&seen, &header, pictures);
     }
-    pictures->channels = options->channels ? options->channels : any_color ? 3 : 1;
+    pictures->channels = options->channels ? options->channels : seen.color ? 3 : 1;
     pictures->count = (int64_t)files->paths.count;
+    write_note(&seen, pictures);
     return STATUS_OK;
 }
 

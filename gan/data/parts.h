@@ -18,12 +18,14 @@ Status source_find(const DataOptions *options, SourceFiles *files, Error *error)
 /* ---- pictures ------------------------------------------------------------------------------------------ */
 
 /* Images as a reader found them. */
+enum { PICTURES_NOTE = 160 };
 typedef struct {
     int64_t count, height, width, channels;
-    uint8_t *pixels;    /* (count, height, width, channels), owned */
-    uint16_t *labels;   /* (count), owned; NULL: unlabelled */
-    int64_t classes;    /* 0: unlabelled */
-    char **class_names; /* (classes), owned; NULL: the kind's own */
+    uint8_t *pixels;          /* (count, height, width, channels), owned */
+    uint16_t *labels;         /* (count), owned; NULL: unlabelled */
+    int64_t classes;          /* 0: unlabelled */
+    char **class_names;       /* (classes), owned; NULL: the kind's own */
+    char note[PICTURES_NOTE]; /* what was done to make them alike, for people; "": nothing */
 } Pictures;
 void pictures_free(Pictures *pictures);
 
@@ -50,7 +52,7 @@ Status cifar_load(const SourceFiles *files, Pictures *pictures, Error *error);
 /* ---- folder.c ------------------------------------------------------------------------------------------ */
 
 /* Reads options->path: a folder `train` or `test` inside it when there is one of either, else the folder
- * itself, of which every tenth file of a class is for testing. */
+ * itself, of which every tenth file of a class is for testing. DATA_ALL: all of them. */
 Status folder_load(const DataOptions *options, Pictures *pictures, Error *error);
 
 /* ---- digits.c ------------------------------------------------------------------------------------------ */

@@ -1,6 +1,7 @@
 /* The graph itself: nodes, names, the table of equal expressions, and the first error. */
 #include "gan/graph/graph.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -280,4 +281,39 @@ const char *node_line(const Node *node) {
 
 const char *node_layer(const Node *node) {
     return node->layer;
+}
+
+/* Writes behind what `text` holds already. */
+static void append(char text[NODE_TEXT], const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void append(char text[NODE_TEXT], const char *format, ...) {
+    size_t used = strlen(text);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text + used, NODE_TEXT - used, format, arguments);
+    va_end(arguments);
+}
+
+/* What is 0 is left out: an op that does not use a field has 0 there. */
+static void append_detail(char text[NODE_TEXT], const NodeDetail *detail) {
+    if (detail->number != 0) append(text, ", number %.17g", detail->number);
+    int used = SHAPE_AXES;
+    while (used > 0 && detail->index[used - 1] == 0) used--;
+    for (int i = 0; i < used; i++) append(text, "%s %" PRId64, i == 0 ? ", index" : "", detail->index[i]);
+    if (detail->conv.stride) append(text, ", stride %" PRId64, detail->conv.stride);
+    if (detail->conv.pad) append(text, ", pad %" PRId64, detail->conv.pad);
+    if (detail->axes) append(text, ", axes %#x", detail->axes);
+    if (detail->transpose_a) append(text, ", a transposed");
+    if (detail->transpose_b) append(text, ", b transposed");
+}
+
+const char *node_text(const Node *node, char text[NODE_TEXT]) {
+    char shape[SHAPE_TEXT];
+    snprintf(text, NODE_TEXT, "%d %s %s", node->id, op_text(node->op), shape_text(node->shape, shape));
+    for (int i = 0; i < op_arity(node->op); i++)
+        append(text, "%s %d", i == 0 ? " of" : "", node->args[i]->id);
+    if (node->name)
+        append(text, " '%s'", node->name); /* and the details only tell leaves apart */
+    else
+        append_detail(text, &node->detail);
+    return text;
 }

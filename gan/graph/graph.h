@@ -122,4 +122,12 @@ const char *node_name(const Node *node);  /* of a leaf; NULL for others */
 const char *node_line(const Node *node);  /* "file:line" or NULL */
 const char *node_layer(const Node *node); /* layer's path or NULL */
 
+/* A graph's nodes, in order of creation: arguments before what is made of them. */
+int graph_node_count(const Graph *graph);
+Node *graph_node(const Graph *graph, int id);
+/* A node in a line, with all that its value depends on and not where it was written: "7 conv (64, 8, 8, 16)
+ * of 3 5, stride 2, pad 1". Graphs of equal lines compute the same. Returns `text`. */
+enum { NODE_TEXT = 768 };
+const char *node_text(const Node *node, char text[NODE_TEXT]);
+
 #endif

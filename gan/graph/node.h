@@ -50,9 +50,6 @@ void graph_borrow_source(Graph *graph, const char *line, const char *layer);
 /* The same node in another graph, of the arguments a and b there. */
 Node *node_rebuild(Graph *graph, const Node *node, Node *a, Node *b);
 
-int graph_node_count(const Graph *graph);
-Node *graph_node(const Graph *graph, int id);
-
 /* Whether every element of the node is one known number, and which. */
 bool node_constant(const Node *node, double *value);
 

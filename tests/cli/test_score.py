@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """brood score and brood classifier, with small pictures that the test draws."""
 
+import json
 import os
 import pty
 import random
@@ -18,13 +19,15 @@ SIDE = 8
 CLASSES = ["bar", "cross", "frame"]
 
 
-def png(pixels, side=SIDE):
-    """A gray PNG of rows of bytes."""
+def png(pixels, side=SIDE, channels=1):
+    """A PNG of rows of bytes, gray or (3 channels) in color."""
     def chunk(kind, content):
         return (struct.pack(">I", len(content)) + kind + content
                 + struct.pack(">I", zlib.crc32(kind + content)))
-    rows = b"".join(b"\0" + bytes(pixels[i * side:(i + 1) * side]) for i in range(side))
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0))
+    step = side * channels
+    rows = b"".join(b"\0" + bytes(pixels[i:i + step]) for i in range(0, len(pixels), step))
+    header = struct.pack(">IIBBBBB", side, len(pixels) // step, 8, 2 if channels == 3 else 0, 0, 0, 0)
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
             + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
 
 
@@ -95,6 +98,11 @@ class ScoreTest(Home):
         self.assertIn("90 images of", done.stdout.splitlines()[0])
         # The second time the classifiers are there already.
         self.assertNotIn("training a classifier", self.score(self.good).stderr)
+        self.assertNotIn("without labels", done.stdout)
+        known = dict(re.findall(r"(?m)^(selection|report) classifier ([0-9a-f]{8}) ",
+                                self.brood("classifier", "folder", self.real).stdout))
+        self.assertEqual(f"by the report classifier {known['report']}; the 2nd, selection classifier "
+                         f"{known['selection']}", done.stdout.splitlines()[-1])
 
     def test_bad_images_score_badly(self):
         worse = os.path.join(self.home, "worse")
@@ -121,6 +129,38 @@ class ScoreTest(Home):
         done = self.score(large, "--count", "20")
         self.assertIn("20 images of", done.stdout)
         self.assertGreater(column(done.stdout, "classifier_score"), 2)
+        self.assertIn("large: images of 16×16 are resized to 8×8\n", done.stderr)
+        with open(os.path.join(large, "wide.png"), "wb") as file:
+            file.write(png([9] * 20 * 10, 20))
+        self.assertIn("images of 16×16 and other sizes are cropped to squares and resized to 8×8",
+                      self.score(large).stderr)
+
+    def test_images_in_color_beside_gray_ones(self):
+        colored = os.path.join(self.home, "colored")
+        os.makedirs(colored)
+        for name in os.listdir(self.good):
+            rng = random.Random(50 + int(name[:4]))
+            pixels = [level for level in picture(CLASSES[int(name[:4]) % 3], rng) for _ in range(3)]
+            with open(os.path.join(colored, name), "wb") as file:
+                file.write(png(pixels, channels=3))
+        done = self.score(colored)
+        self.assertIn("colored: images in color become gray\n", done.stderr)
+        self.assertGreater(column(done.stdout, "classifier_score"), 2.5)
+        self.assertNotIn("become", self.score(self.good).stderr)
+
+    def test_damaged_image(self):
+        folder = os.path.join(self.home, "damaged")
+        shutil.copytree(self.good, folder)
+        with open(os.path.join(folder, "0007.png"), "r+b") as file:
+            file.truncate(60)
+        done = self.score(folder, code=FAILED)
+        self.assertRegex(done.stderr, "damaged/0007.png: .*truncated")
+        self.assertNotIn("images read", done.stderr)
+
+    def test_few_images_of_folders_of_classes(self):
+        """Are of all classes, not of the first."""
+        done = self.score(self.real, "--count", "60")
+        self.assertEqual(column(done.stdout, "modes"), 3)
 
     def test_few_images(self):
         one = os.path.join(self.home, "one")
@@ -134,6 +174,8 @@ class ScoreTest(Home):
         done = self.brood("score", self.good, "--real", "folder", "--path", os.path.join(self.real, "cross"))
         self.assertIn("\nfrechet ", done.stdout)
         self.assertNotIn("classifier_score", done.stdout)
+        self.assertIn("\nno classifier score, nor any score of classes: they are not to be had without labels",
+                      done.stdout)
 
     def test_refusals(self):
         self.assertIn("--real DATASET is missing", self.brood("score", self.good, code=USAGE).stderr)
@@ -178,6 +220,8 @@ return brood.experiment {
     end,
     discriminator = function() return nn.sequential { nn.flatten {}, nn.linear { out = 1 } } end,
     loss = loss.non_saturating {}, rounds = 2, interval = 3,
+    select = brood.metric.classifier_score { samples = 20 },
+    report = { brood.metric.classifier_score { samples = 20, name = "held_out" } },
 }
 """
 
@@ -192,6 +236,12 @@ class RunTest(Home):
         self.brood("run", script, "--out", run)
         done = self.brood("score", run, "--count", "60")
         self.assertIn("60 images generated", done.stderr)
+        by = re.search("by the report classifier (.*); the 2nd, selection classifier (.*)\n", done.stdout)
+        shown = self.brood("show", run).stdout
+        self.assertIn(f"\nscores by selection classifier {by[2]}, report classifier {by[1]}\n", shown)
+        self.assertIn("\nreport: held_out ", shown)
+        facts = json.loads(self.brood("export", run, "--json").stdout)["fact"]
+        self.assertEqual(facts["report.1.kind"], "classifier_score")
         self.assertNotIn("\33", done.stderr)
         self.assertGreater(column(done.stdout, "frechet"), 0)
         state = os.path.join(run, "states", sorted(os.listdir(os.path.join(run, "states")))[0])

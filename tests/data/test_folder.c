@@ -75,6 +75,17 @@ static void test_unlabelled(void **state) {
     assert_int_equal(set->count, 2);
     assert_int_equal(first_byte(set, 1, &label), 119);
     dataset_free(set);
+    options.split = DATA_ALL;
+    set = open_ok(&options);
+    assert_int_equal(set->count, 25);
+    assert_int_equal(first_byte(set, 9, &label), 109);
+    assert_string_equal(dataset_text(set, text), "folder: 25 images of 8×10×1, unlabelled");
+    assert_string_equal(dataset_note(set), "");
+    dataset_free(set);
+    options.kind = DATA_DIGITS;
+    Error error;
+    open_fails(&options, &error);
+    ASSERT_SAYS(&error, STATUS_INVALID, "digits: training or test images were expected");
 }
 
 static void test_class_folders(void **state) {
@@ -136,6 +147,12 @@ static void test_train_and_test_folders(void **state) {
     assert_int_equal(first_byte(set, 0, &label), 200);
     assert_int_equal(label, 1); /* the class's number in training */
     dataset_free(set);
+    options.split = DATA_ALL;
+    set = open_ok(&options);
+    assert_int_equal(set->count, 45);
+    assert_int_equal(first_byte(set, 44, &label), 204);
+    assert_int_equal(label, 1);
+    dataset_free(set);
     make_folder(path_in(*state, "test/c"));
     Error error;
     open_fails(&options, &error);
@@ -158,11 +175,20 @@ static void test_resized_and_recolored(void **state) {
     assert_memory_equal(pixels, ((uint8_t[]){200, 200, 200}), 3);
     dataset_get(set, 1, pixels);
     assert_memory_equal(pixels, ((uint8_t[]){200, 0, 0}), 3);
+    assert_string_equal(
+        dataset_note(set),
+        "images of 8×8 and other sizes are cropped to squares and resized to 16×16, gray images "
+        "are taken as images in color");
     dataset_free(set);
     options.channels = 1;
     set = open_ok(&options);
     dataset_get(set, 1, pixels);
     assert_int_equal(pixels[255], 60); /* 0.299 · 200 */
+    assert_non_null(strstr(dataset_note(set), "16×16, images in color become gray"));
+    dataset_free(set);
+    assert_int_equal(remove(path_in(*state, "b.png")), 0);
+    set = open_ok(&options);
+    assert_string_equal(dataset_note(set), "images of 8×8 are resized to 16×16");
     dataset_free(set);
 }
 
@@ -181,6 +207,42 @@ static void test_middle_square(void **state) {
     dataset_get(set, 0, pixels);
     for (int i = 0; i < 64; i++) assert_int_equal(pixels[i], 250);
     dataset_free(set);
+}
+
+static void hash_of(const DataOptions *options, int64_t parts, char hash[FILE_HASH]) {
+    Error error;
+    Dataset *set = open_ok(options), *part = dataset_part(set, 0, parts, &error);
+    assert_int_equal(dataset_hash(parts > 1 ? part : set, hash, &error), STATUS_OK);
+    dataset_free(set);
+    dataset_free(part);
+}
+
+/* Every pixel and label counts, and the names of files do not. */
+static void test_hash(void **state) {
+    static const char *const CLASSES[] = {"a", "b"};
+    char hash[FILE_HASH], other[FILE_HASH];
+    for (int i = 0; i < 2; i++) {
+        make_folder(path_in(*state, CLASSES[i]));
+        make_images(path_in(*state, CLASSES[i]), 3, 10 * i);
+    }
+    DataOptions options = folder_options(*state);
+    hash_of(&options, 1, hash);
+    hash_of(&options, 2, other);
+    assert_string_not_equal(hash, other);
+    options.flip = true;
+    hash_of(&options, 1, other);
+    assert_string_not_equal(hash, other);
+    options.flip = false;
+    assert_int_equal(rename(path_in(*state, "b/02.png"), path_in(*state, "b/03.png")), 0);
+    hash_of(&options, 1, other);
+    assert_string_equal(hash, other);
+    assert_int_equal(rename(path_in(*state, "a/02.png"), path_in(*state, "b/00-first.png")), 0);
+    hash_of(&options, 1, other); /* the same pixels in the same order */
+    assert_string_not_equal(hash, other);
+    assert_int_equal(rename(path_in(*state, "b/00-first.png"), path_in(*state, "a/02.png")), 0);
+    make_image(path_in(*state, "b/03.png"), 8, 10, 1, 13);
+    hash_of(&options, 1, other);
+    assert_string_not_equal(hash, other);
 }
 
 static void test_what_is_wrong_is_said(void **state) {
@@ -235,6 +297,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_train_and_test_folders, folder_up, folder_down),
         cmocka_unit_test_setup_teardown(test_resized_and_recolored, folder_up, folder_down),
         cmocka_unit_test_setup_teardown(test_middle_square, folder_up, folder_down),
+        cmocka_unit_test_setup_teardown(test_hash, folder_up, folder_down),
         cmocka_unit_test_setup_teardown(test_what_is_wrong_is_said, folder_up, folder_down),
         cmocka_unit_test_setup_teardown(test_truncated_image_among_good_ones, folder_up, folder_down),
     };

@@ -56,6 +56,14 @@ static bool flag_option(lua_State *L, const char *what, const char *name) {
     return value;
 }
 
+/* color = true: 3, false: 1; without it the kind decides. */
+static int64_t channels_option(lua_State *L, const char *what) {
+    bool given = binding_field(L, 1, "color") != LUA_TNIL;
+    lua_pop(L, 1);
+    bool color = flag_option(L, what, "color");
+    return !given ? 0 : color ? 3 : 1;
+}
+
 /* The text stays valid as long as the options table holds it. */
 static const char *text_option(lua_State *L, const char *what, const char *name) {
     char label[96];
@@ -92,8 +100,9 @@ static void read_classes(lua_State *L, const char *what, DataOptions *options) {
 static DataSplit read_split(lua_State *L, const char *what) {
     const char *split = text_option(L, what, "split");
     if (split && strcmp(split, "test") == 0) return DATA_TEST;
+    if (split && strcmp(split, "all") == 0) return DATA_ALL;
     if (split && strcmp(split, "train") != 0)
-        script_error(L, "%s: split: 'train' or 'test' expected, got '%s'", what, split);
+        script_error(L, "%s: split: 'train' or 'test' expected, or 'all' of a folder, got '%s'", what, split);
     return DATA_TRAIN;
 }
 
@@ -123,7 +132,7 @@ static int open_checked(lua_State *L, DataKind kind) {
     options.split = read_split(L, what);
     options.path = text_option(L, what, "path");
     options.side = whole_option(L, what, "size", options.side, 0, 1024);
-    options.channels = flag_option(L, what, "color") ? 3 : options.channels;
+    options.channels = channels_option(L, what);
     options.flip = flag_option(L, what, "flip");
     options.seed = (uint64_t)whole_option(L, what, "seed", (int64_t)options.seed, 0, INT64_MAX);
     options.count = whole_option(L, what, "count", options.count, 0, INT64_MAX);
@@ -194,6 +203,19 @@ static int data_grid(lua_State *L) {
 static int dataset_tostring(lua_State *L) {
     char text[DATASET_TEXT];
     lua_pushstring(L, dataset_text(dataset_check(L, 1, "tostring"), text));
+    return 1;
+}
+
+static int dataset_note_of(lua_State *L) {
+    lua_pushstring(L, dataset_note(dataset_check(L, 1, "note")));
+    return 1;
+}
+
+static int dataset_hash_of(lua_State *L) {
+    char hash[FILE_HASH];
+    Error error;
+    if (dataset_hash(dataset_check(L, 1, "hash"), hash, &error)) script_error(L, "hash: %s", error.message);
+    lua_pushstring(L, hash);
     return 1;
 }
 
@@ -381,6 +403,12 @@ static int dataset_digits(lua_State *L) {
 static const BindingFunction METHODS[] = {
     {"kind", "(): string", "\"digits\", \"mnist\" and so on: the function that opens such sets.",
      dataset_kind},
+    {"hash", "(): string",
+     "Of all that its samples depend on: stored pixels and labels, and the options of what is drawn.",
+     dataset_hash_of},
+    {"note", "(): string",
+     "How a folder's images were made alike, such as \"images in color become gray\"; empty: not at all.",
+     dataset_note_of},
     {"shape", "(): integer[]", "Height, width and channels of a sample.", dataset_shape},
     {"classes", "(): string[]", "The names of the classes; empty where there are no labels.",
      dataset_classes},
@@ -477,7 +505,8 @@ static const BindingFunction FUNCTIONS[] = {
      "Three digits of MNIST in red, green and blue, 1000 classes: size, seed, count, split, path.",
      data_stacked_mnist},
     {"folder", "(options: table): brood.Dataset",
-     "PNG files of a folder, or of one folder per class: path, size, color, classes, flip, split.",
+     "PNG files of a folder, or of one folder per class: path, size, color (nil: if any file has), classes, "
+     "flip, split (train, test or all).",
      data_folder},
     {"ring", "(options?: table): brood.Dataset",
      "Gaussians on a circle: modes (8), spread, deviation, seed, count.", data_ring},

@@ -61,6 +61,20 @@ static int graph_text(lua_State *L) {
     return 1;
 }
 
+/* g:text() */
+static int graph_lines(lua_State *L) {
+    const Graph *graph = graph_check(L, 1, "g:text")->graph;
+    luaL_Buffer lines;
+    luaL_buffinit(L, &lines);
+    for (int id = 0; id < graph_node_count(graph); id++) {
+        char line[NODE_TEXT];
+        luaL_addstring(&lines, node_text(graph_node(graph, id), line));
+        luaL_addchar(&lines, '\n');
+    }
+    luaL_pushresult(&lines);
+    return 1;
+}
+
 /* g:layer(path) */
 static int graph_layer(lua_State *L) {
     GraphBox *box = graph_check(L, 1, "g:layer");
@@ -199,6 +213,11 @@ static const BindingFunction GRAPH_METHODS[] = {
      "run; read the moving averages; plain, without fused kernels; debug, which stops at the first NaN or "
      "infinity.",
      program_compile},
+    {"text", "(): string",
+     "All that is in it, a line each: number, op, shape, arguments and the like. Graphs of equal texts "
+     "compute "
+     "the same.",
+     graph_lines},
     {"close", "()", "Gives the memory back now. Programs compiled from the graph live on.", graph_close},
     {NULL, NULL, NULL, NULL}};
 

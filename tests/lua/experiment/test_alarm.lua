@@ -66,7 +66,10 @@ local function run_of(count, change)
     local run, line = {
         facts = { spread = "0.35" }, ranked = "selection", score = "classifier_score", honest = true, ceiling = 9.8,
         ceiling_deviation = 0.02, rounds = count, nodes = {},
-        reports = { { name = "coverage", better = "higher", honest = true, ceiling = 0.96, ceiling_deviation = 0.01 } },
+        reports = {
+            { name = "spread_out", kind = "coverage", better = "higher", honest = true, ceiling = 0.96,
+                ceiling_deviation = 0.01 },
+        },
     }, {}
     for round = 1, count do
         local parents = { line[1], round == 5 and line[1] or line[2] }
@@ -128,7 +131,7 @@ end
 function Run.test_scores()
     lu.assertEquals(told(run_of(6, function(node)
         if node.round == 5 then node.reports[1] = 0.1 end
-    end)), "5.0 coverage of coverage")
+    end)), "5.0 coverage of spread_out")
     lu.assertEquals(told(run_of(6, function(node)
         if node.round == 5 and node.slot == 1 then node.reports[1] = 0.1 end
     end)), "")

@@ -51,6 +51,17 @@ function Leaves.test_asking_twice_gives_the_same_parameter()
     near(p:run({}).y:flat(), { 2, 4 })
 end
 
+function Leaves.test_text()
+    local g = graph.new()
+    local x, w = g:input("x", { 2, 8, 8, 3 }), g:param("w", { 4, 4, 3, 5 })
+    local y = graph.conv(x, w, { stride = 2, pad = 1 })
+    local _ = (y ^ 3):permute { 1, 4, 2, 3 }
+    lu.assertEquals(g:text(), table.concat({
+        "0 input (2, 8, 8, 3) 'x'", "1 parameter (4, 4, 3, 5) 'w'", "2 conv (2, 4, 4, 5) of 0 1, stride 2, pad 1",
+        "3 pow (2, 4, 4, 5) of 2, number 3", "4 permute (2, 5, 4, 4) of 3, index 0 3 1 2", "",
+    }, "\n"))
+end
+
 function Leaves.test_printing()
     local g = graph.new()
     local x, w = g:input("x", { 64, 32, 32, 3 }), g:param("w", { 4, 4, 3, 128 })

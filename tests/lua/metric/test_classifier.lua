@@ -159,7 +159,32 @@ function TestClassifier.test_hash_tells_apart()
     differs { half = 2 }
     differs { batch = 33 }
     differs { data = data.digits { size = 16, count = 1000, classes = { 1, 2, 5, 7 } } }
+    differs { data = data.digits { size = 16, count = 1000, classes = { 1, 2, 5, 8 }, seed = 2 } }
+    differs { test = data.digits { size = 16, count = 1999, classes = { 1, 2, 5, 8 }, split = "test" } }
     differs { architecture = function() return nn.sequential { nn.flatten {}, nn.linear { out = 12 } } end }
+end
+
+-- Functions may be layers: those of one place in the script differ by what they do.
+function TestClassifier.test_hash_tells_functions_apart()
+    local hashes = {}
+    local function differs(activation, factor, trained, init)
+        local function layer(x, ctx)
+            x = factor * x[ctx.training and trained or activation](x)
+            return x * ctx:param("scale", {}, init)
+        end
+        local hash = classifier {
+            architecture = function() return nn.sequential { nn.flatten {}, nn.linear { out = 4 }, layer } end,
+            steps = 1, cache = false,
+        }.hash
+        lu.assertNil(hashes[hash])
+        hashes[hash] = true
+    end
+    local ones, twos = nn.init.ones(), nn.init.constant(2)
+    differs("tanh", 1, "tanh", ones)
+    differs("sigmoid", 1, "sigmoid", ones)
+    differs("tanh", 3, "tanh", ones)
+    differs("tanh", 1, "sigmoid", ones)
+    differs("tanh", 1, "tanh", twos)
 end
 
 -- Both of an experiment are trained at the same time, each as if alone.
@@ -235,6 +260,40 @@ function TestCache.test_stale()
     local again, said = classifier()
     assert_retrained(said, "it is of another classifier")
     lu.assertEquals(again.facts, known.facts)
+end
+
+-- What it says of the reference images is kept, too, and goes by the weights.
+function TestCache.test_real_images()
+    local endless = data.digits { size = 16, classes = { 1, 2, 5, 8 } }
+    local function features(fields)
+        fields.data, fields.steps = endless, 5
+        local made_now = classifier(fields)
+        local path = path_of(made_now):gsub("classifier%-", "reals-")
+        made[#made + 1] = path
+        local looked, look = 0, made_now.look
+        function made_now.look(...)
+            looked = looked + 1
+            return look(...)
+        end
+        local all = reals.of(made_now)
+        local rows, counts = all:features(), all:classes()
+        lu.assertEquals(rows:shape(), { 10000, 12 })
+        return { looked, rows:flat(), counts }, path, made_now
+    end
+    local first, path, known_one = features {}
+    lu.assertEquals(first[1], 1)
+    local second = features {}
+    lu.assertEquals(second, { 0, first[2], first[3] })
+    local text = read(path)
+    write(path, text:sub(1, -9) .. "\0\1\2\3\4\5\6\7")
+    lu.assertEquals(features {}, first)
+    lu.assertEquals(read(path), text) -- mended
+    lu.assertEquals(features { cache = false }, first)
+    -- The same classifier with other weights, as from another machine.
+    local name = known_one.registry.parameters[1].name
+    known_one.looker:set(name, 0.5)
+    known_one.reals = nil
+    lu.assertNotEquals(reals.of(known_one):features():flat(), first[2])
 end
 
 function TestCache.test_cannot_be_written()

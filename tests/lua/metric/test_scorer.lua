@@ -82,6 +82,24 @@ function TestScorer.test_finish()
     lu.assertEquals({ facts[1].ceiling, facts[1].honest }, { values[1], false })
 end
 
+-- A score is called what its kind is, or what the script says, which changes nothing else.
+function TestScorer.test_names()
+    local function f(s) return s.coverage end
+    local given = { samples = 300, classifier = one }
+    local scores = { metric.combine(f, given), metric.recall(given) }
+    given.name = "other_2"
+    scores[3], scores[4] = metric.combine(f, given), metric.recall(given)
+    local _, _, facts = metric.scorer(scores, experiment)
+    local names, kinds = {}, {}
+    for i, fact in ipairs(facts) do names[i], kinds[i] = fact.name, fact.kind end
+    lu.assertEquals(names, { "combine", "recall", "other_2", "other_2" })
+    lu.assertEquals(kinds, { "combine", "recall", "combine", "recall" })
+    lu.assertEquals({ facts[1].ceiling, facts[2].ceiling }, { facts[3].ceiling, facts[4].ceiling })
+    support.fails("metric.combine: name: a name of letters, digits and '_' expected, got the text 'a b'", function()
+        metric.combine(f, { name = "a b" })
+    end)
+end
+
 -- A role's classifier is the experiment's; both roles are trained at once.
 function TestScorer.test_images_at_hand_and_members()
     local scores = { metric.classifier_score { samples = 300, classifier = one } }
@@ -113,10 +131,15 @@ function TestScorer.test_refusals()
     support.fails("neighbor 5 of 4 rows; k must be 1 or more and below", function()
         metric.scorer({ metric.coverage { samples = 4, classifier = one } }, experiment)
     end)
-    support.fails("the classifier is for other images: of 256 numbers, not of 768", function()
+    support.fails("metric.frechet: its classifier looks at images of 16×16×1, those of digits: endless", function()
         metric.scorer({ metric.frechet { samples = 20, classifier = one } }, { data = data.digits { size = 16,
             color = true } })
     end)
+    support.fails("images of 16×16×1 expected, as those of digits: 1,000 training images of 16×16×1, in 4 classes;"
+        .. " got 4×64×1", function()
+        metric.frechet { samples = 20, classifier = one }:of_images(graph.value({ 20, 4, 64, 1 }, 0))
+    end)
+    support.fails("got nothing", function() metric.frechet { samples = 20, classifier = one }:of_images() end)
     local scorer = metric.scorer({ metric.frechet { samples = 20, classifier = one } }, experiment)
     support.fails("images of 256 numbers expected, got 768", function()
         scorer:measure(graph.value({ 20, 16, 16, 3 }, 0))
@@ -340,12 +363,13 @@ end
 local TestAlarms = {}
 
 local FACTS = {
-    { name = "classifier_score", role = "selection", better = "higher", honest = true, ceiling = 9.8,
-        ceiling_deviation = 0.02 },
-    { name = "classifier_score", role = "report", better = "higher", honest = true, ceiling = 9.6,
-        ceiling_deviation = 0.02 },
-    { name = "coverage", role = "report", better = "higher", honest = true, ceiling = 0.96, ceiling_deviation = 0.005 },
-    { name = "class_balance", role = "report", better = "lower", honest = false, ceiling = 0.02,
+    { name = "classifier_score", kind = "classifier_score", role = "selection", better = "higher", honest = true,
+        ceiling = 9.8, ceiling_deviation = 0.02 },
+    { name = "classifier_score", kind = "classifier_score", role = "report", better = "higher", honest = true,
+        ceiling = 9.6, ceiling_deviation = 0.02 },
+    { name = "coverage", kind = "coverage", role = "report", better = "higher", honest = true, ceiling = 0.96,
+        ceiling_deviation = 0.005 },
+    { name = "evenness", kind = "class_balance", role = "report", better = "lower", honest = false, ceiling = 0.02,
         ceiling_deviation = 0.01 },
 }
 local DEVIATIONS = { 0.04, 0.04, 0.01, 0.01 }

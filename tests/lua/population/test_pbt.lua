@@ -213,6 +213,17 @@ function Rules.test_experiments()
             name = "x", generator = print, discriminator = print, loss = print, report = { brood.metric.frechet {} },
         }
     end)
+    local function f(s) return s.modes end
+    fails("report: two scores are called 'combine': give one of them another name, by its option name", function()
+        brood.experiment {
+            name = "x", generator = print, discriminator = print, loss = print, data = brood.data.ring {},
+            report = { brood.metric.combine(f), brood.metric.combine(f) },
+        }
+    end)
+    brood.experiment {
+        name = "x", generator = print, discriminator = print, loss = print, data = brood.data.ring {},
+        report = { brood.metric.combine(f), brood.metric.combine(f, { name = "f" }) },
+    }
     fails("population: a whole number from 1 to 4096 expected, got 0", function() nothing { population = 0 } end)
     fails("control", function() nothing { control = "random" } end)
     fails("mode", function() nothing { mode = "later" } end)

@@ -7,6 +7,7 @@ local files = require "brood.files"
 local folder = require "brood.folder"
 local image = require "brood.image"
 local metric = require "brood.metric"
+local reals = require "brood.metric.reals"
 local text = require "brood.show.text"
 
 local NAMES = { "cifar10", "digits", "fashion_mnist", "folder", "grid", "mnist", "ring", "stacked_mnist" }
@@ -46,23 +47,16 @@ local function real_data(options, generator)
     command.misuse "score: --real DATASET is missing: what the images are compared with"
 end
 
--- The images of a folder, in the size and colors of the real ones; those too that data.folder holds out for tests.
-local function read_folder(path, real)
+-- Up to `most` images of a folder, in the size (of squares) and colors of the real ones; those too that data.folder
+-- holds out for tests. Where there are more, they are taken from everywhere in it.
+local function read_folder(path, real, most)
     local shape = real:shape()
     if shape[1] == 1 then command.fail("%s: %s: images cannot be compared with points", path, real) end
-    local all, count, reason = {}, 0, nil
-    for _, split in ipairs { "train", "test" } do
-        local fine, set = pcall(data.folder, { path = path, size = shape[1], color = shape[3] == 3, split = split })
-        if fine then
-            all[#all + 1] = set:samples(1, set:count())
-            count = count + set:count()
-        else
-            reason = reason or set -- a few images are all in one split
-        end
-    end
-    if #all == 0 then error(reason, 0) end
-    say("%d images read of %s", count, path)
-    return image.join(all)
+    local size = shape[1] == shape[2] and shape[1] or nil
+    local set = data.folder { path = path, size = size, color = shape[3] == 3, split = "all" }
+    say("%d images read of %s", set:count(), path)
+    if set:note() ~= "" then say("%s: %s", path, set:note()) end
+    return reals.samples(set, math.min(most, set:count()))
 end
 
 local function check_shapes(path, generator, real)
@@ -139,13 +133,29 @@ local function show(rows)
     end
 end
 
+-- Which classifiers the scores are by, as `brood classifier` names them, and what is missing without labels.
+local function show_classifiers(rows, real)
+    local named, words = {}, {}
+    for _, row in ipairs(rows) do
+        if row.classifier and not named[row.role] then
+            named[row.role] = true
+            words[#words + 1] = ("the %s%s classifier %s"):format(row.role == "selection" and "2nd, " or "", row.role,
+                row.classifier:sub(1, 8))
+        end
+    end
+    if #words > 0 then print("by " .. table.concat(words, "; ")) end
+    if rows[1].classifier and #real:classes() < 2 then
+        print "no classifier score, nor any score of classes: they are not to be had without labels"
+    end
+end
+
 return command.main(function(options, path)
     local generator = folder.generator(path)
     local real = real_data(options, generator)
     if generator and generator.data then check_shapes(path, generator, real) end
     local wanted = command.whole(options, "count", 2, MOST, generator and 5000 or MOST)
     local images = generator and command.try(generate, generator, wanted, generator.seed)
-        or command.try(read_folder, path, real)
+        or command.try(read_folder, path, real, wanted)
     local count = math.min(wanted, images:shape()[1])
     if count < 2 then command.fail("%s: at least two images are needed, there is %d", path, count) end
     local scores = scores_for(real, count)
@@ -157,4 +167,5 @@ return command.main(function(options, path)
     if not rows then command.fail("%s: %s", path, reason) end
     print(("%d images of %s, beside %s"):format(count, path, real))
     show(rows)
+    show_classifiers(rows, real)
 end)

@@ -199,6 +199,18 @@ function fields.check_replay(self)
     self.mode, self.rounds = "synchronous", REPLAY_ROUNDS
 end
 
+-- Nothing but its name tells in a run what a report is.
+local function check_report_names(report)
+    local taken = {}
+    for _, score in ipairs(report) do
+        if taken[score.name] then
+            script.fail(("experiment: report: two scores are called '%s': give one of them another name, by its option"
+                .. " name"):format(score.name))
+        end
+        taken[score.name] = true
+    end
+end
+
 function fields.check_population(self)
     fields.check_replay(self)
     local copies = self.population > 1
@@ -208,6 +220,7 @@ function fields.check_population(self)
         script.fail("experiment: select is missing: the score that exploit compares, such as metric.classifier_score {};"
             .. " with exploit = pbt.none {} members go on without being compared")
     end
+    check_report_names(self.report or {})
     for _, name in ipairs { "select", "report" } do
         if self[name] and self.members then script.fail(("experiment: %s: the member scores itself"):format(name)) end
     end

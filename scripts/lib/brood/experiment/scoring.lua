@@ -7,7 +7,7 @@ local scoring = {}
 local function separate_reports(self)
     if self.report_best == 0 or not self.select or #self.report == 0 then return false end
     for _, score in ipairs(self.report) do
-        if score.name == "combine" then return false end
+        if score.finish then return false end
     end
     return true
 end
@@ -95,6 +95,7 @@ function scoring.facts(self, by)
         fact(prefix .. "ceiling", one.ceiling and exact(sign * one.ceiling), true)
         fact(prefix .. "ceiling.deviation", exact(one.ceiling_deviation), true)
         if i > 1 then fact(prefix .. "better", one.better) end
+        fact((i == 1 and "select." or prefix) .. "kind", one.kind ~= one.name and one.kind or nil)
         if i > 1 then fact(prefix .. "honest", one.honest and "yes" or nil) end
         if one.classifier and not named[one.role] then
             named[one.role] = true

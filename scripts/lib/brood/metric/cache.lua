@@ -1,8 +1,10 @@
 -- Where classifiers are kept between runs: classifier-HASH.safetensors in $XDG_CACHE_HOME/brood or ~/.cache/brood. The
 -- file is a state file with one text in it, lines of a name and numbers. What cannot be read is trained again; what
--- cannot be written is not kept; both are said. Runs keep those that scored them, and look there first.
+-- cannot be written is not kept; both are said. Runs keep those that scored them, and look there first. Beside them
+-- lies what they say of the real images that others are compared with (metric/reals.lua).
 local core = require "brood.metric.core"
 local files = require "brood.files"
+local graph = require "brood.graph"
 
 local cache = {}
 
@@ -110,6 +112,37 @@ function cache.keep(hashes, directory)
             if not saved then error(message, 0) end
         end
     end
+end
+
+-- ---- what they say of real images ---------------------------------------------------------------------------------
+
+-- The classifier and its weights, which training on another machine may have made others in the last digits.
+local function content_of(self)
+    local parts = { self.hash }
+    for _, list in ipairs { self.registry.parameters, self.registry.variables } do
+        for _, entry in ipairs(list) do parts[#parts + 1] = self.looker:get(entry.name) end
+    end
+    return core.hash(table.unpack(parts))
+end
+
+-- Logits and features of `count` real images, as look() gives them: from reals-HASH.safetensors beside the classifier,
+-- or to be kept there. That it cannot be written is not said: neither can the classifier, which says so.
+function cache.rows(self, count, look)
+    local directory = folder()
+    if not directory or not self.cache then return look() end
+    local path, content = ("%s/reals-%s.safetensors"):format(directory, self.hash), content_of(self)
+    local g = graph.new()
+    g:variable("logits", { count, #self.classes })
+    g:variable("features", { count, self.width })
+    local state = g:state()
+    if exists(path) and core.load(state, path) == content then
+        return core.rows("logits", state:get "logits"), core.rows("features", state:get "features")
+    end
+    local logits, features = look()
+    state:set("logits", logits:flat())
+    state:set("features", features:flat())
+    core.save(state, path, content)
+    return logits, features
 end
 
 return cache

@@ -25,7 +25,6 @@ local training = require "brood.metric.training"
 local BATCH = 64           -- images that are looked at at a time
 local PIECE = 1000         -- test images at a time
 local TEST_LIMIT = 10000   -- test images that the accuracy is taken from
-local HASHED = 10000       -- training images that go into the hash
 
 local Classifier = { __name = "brood.Classifier" }
 Classifier.__index = Classifier
@@ -109,7 +108,7 @@ local function make_looker(self)
     local ctx = context.new { graph = g, registry = self.registry, seed = false, group = "C", training = false }
     local features, logits = self:apply(ctx, g:input("images", { BATCH, table.unpack(self.learned:shape()) }))
     self.width = features:shape()[2] * self.planes
-    self.looker = g:compile { features = features, logits = logits }
+    self.looker, self.looks = g:compile { features = features, logits = logits }, g:text()
 end
 
 -- ---- looking ------------------------------------------------------------------------------------------------------
@@ -201,26 +200,11 @@ end
 
 -- ---- what it depends on -------------------------------------------------------------------------------------------
 
--- Stands for a data set: what it says of itself, and its images, up to HASHED of them, evenly spread.
-local function data_hash(set)
-    local count = set:count()
-    local chunks = math.max(1, math.min(count, HASHED) // PIECE)
-    local hash = core.hash(tostring(set))
-    for chunk = 0, chunks - 1 do
-        local first = count * chunk // chunks + 1
-        hash = core.hash(hash, set:samples(first, math.min(PIECE, count - first + 1)))
-    end
-    return hash
-end
-
--- The architecture in words, without the title, which says where it was made. A function that is a layer shows its
--- place only, so the program's size counts too.
+-- The classifier in words: each op of what looks and of what is trained, since functions may be layers, and the rest of
+-- the recipe.
 local function identity(self)
-    local stats = self.looker:stats()
-    local layers = nn.describe(self.body, { 2, table.unpack(self.learned:shape()) }):gsub("^[^\n]*\n", "")
     return table.concat({
-        "classifier 2", layers,
-        ("%d nodes, %d parameters, %.0f flops"):format(stats.nodes, stats.parameters, stats.flops),
+        "classifier 3", self.looks, training.text(self),
         ("%d classes%s, seed %d, half %s"):format(#self.classes, self.labelled and "" or " (ways up)", self.seed,
             self.half or "none"),
         ("steps %d, batch %d, lr %.9g, dropout %.9g, augment %s"):format(self.steps, self.batch, self.lr, self.dropout,
@@ -228,10 +212,9 @@ local function identity(self)
     }, "\n")
 end
 
--- The hashes of data sets; of the data, the test data, and what is learned from.
+-- Of the data, the test data, and what is learned from.
 local function hash_of(self)
-    return core.hash(identity(self), data_hash(self.data), data_hash(self.test),
-        self.planes > 1 and data_hash(self.learned) or "")
+    return core.hash(identity(self), self.data:hash(), self.test:hash(), self.planes > 1 and self.learned:hash() or "")
 end
 
 -- ---- constructors -------------------------------------------------------------------------------------------------

@@ -1,4 +1,6 @@
--- What a classifier says of the real images: computed once, kept with the classifier, used by every score.
+-- What a classifier says of the real images: computed once, kept with the classifier, used by every score. Looking at
+-- the reference takes a second for gray images and two for colored ones, so that it is kept in the cache folder, too.
+local cache = require "brood.metric.cache"
 local core = require "brood.metric.core"
 local image = require "brood.image"
 
@@ -38,13 +40,18 @@ end
 
 -- Logits and features of training images.
 local function look(self, count)
-    local set = self.classifier.data
-    return self.classifier:look(reals.samples(set, math.min(count, set:count())))
+    local classifier = self.classifier
+    count = math.min(count, classifier.data:count())
+    local looked = once(self, "looked " .. count, function()
+        local function now() return classifier:look(reals.samples(classifier.data, count)) end
+        -- Three planes make 1000 classes, which are too much to keep.
+        if count ~= REFERENCE or classifier.planes > 1 then return { now() } end
+        return { cache.rows(classifier, count, now) }
+    end)
+    return looked[1], looked[2]
 end
 
-local function features_of(self, count)
-    return once(self, "features " .. count, function() return (select(2, look(self, count))) end)
-end
+local function features_of(self, count) return (select(2, look(self, count))) end
 
 function Reals:features() return features_of(self, REFERENCE) end
 

@@ -3,13 +3,14 @@
 --     select = metric.classifier_score { samples = 2500 }
 --     report = { metric.classifier_score {}, metric.frechet {}, metric.kernel {}, metric.coverage {} }
 --     report = { metric.combine(function(s) return s.classifier_score - 0.01 * s.frechet end) }
---     select = metric.combine(function(s) return s.modes * s.high_quality end)       -- of points
+--     select = metric.combine(function(s) return s.modes * s.high_quality end, { name = "spread" })       -- of points
 --
 -- Images come from fixed latent vectors, the same for all members, by the averaged generator, rounded to 8 bits. The
 -- classifier is the experiment's selection or report classifier, as the role says ("report" unless the experiment sets
 -- it), or the score's own. Points have none: the data set knows its modes.
 --
--- A score has `name`, `better` ("higher" or "lower"), `role`, `samples`, and
+-- A score has `name` (its kind's, unless the option `name` says otherwise: two reports must differ in it), `better`
+-- ("higher" or "lower"), `role`, `samples`, and
 --     score:score(member, experiment)    value, standard deviation; or nil and the reason when images are not finite
 --     score:ceiling(experiment)          the same of as many real test images: what no honest generator much exceeds
 --     score:of_images(images)            of images that are at hand, by the score's own classifier
@@ -87,6 +88,10 @@ kinds.reverse_kl = { better = "lower", labels = true, points = "both" }
 local COMMON = {
     samples = { "number", integer = true, min = 2, default = 2500 },
     classifier = { "classifier, as metric.classifier {} gives,", is = classifiers.is_classifier },
+    name = {
+        "name of letters, digits and '_'",
+        is = function(value) return type(value) == "string" and value:find "^[%a_][%w_]*$" ~= nil end,
+    },
 }
 
 -- What one scorer takes for the score: { kind = , and its options }. Only combined scores have several.
@@ -98,7 +103,7 @@ end
 
 local function make(name, given, rules)
     local self = check.fields("metric." .. name, given, rules)
-    self.name, self.role = name, "report"
+    self.name, self.role = self.name or name, "report"
     return setmetatable(self, Score)
 end
 

@@ -5,8 +5,8 @@
 --     if finish then values, deviations = finish(values, deviations) end
 --
 -- `finish` is there when some score is made of several measures (metric.combine): it turns a value for each measure into
--- one for each score. facts[i] tells of score i: name, better, role, samples, classifier (a hash; nil for points),
--- honest (whoever beats real images deserves a look), and ceiling, ceiling_deviation: the same of as many real test
+-- one for each score. facts[i] tells of score i: name, kind, better, role, samples, classifier (a hash; nil for
+-- points), honest (whoever beats real images deserves a look), and ceiling, ceiling_deviation: the same of as many real test
 -- images.
 --
 --     for _, row in ipairs(metric.report(scores, member, experiment)) do print(row.name, row.value, row.deviation) end
@@ -51,9 +51,15 @@ local function classifier_for(one, experiment, known)
     return not has_points(experiment.data) and (one.classifier or known[one.role])
 end
 
+local function shape_text(of) return table.concat(of:shape(), "×") end
+
 -- Refuses a score that cannot be had of the data.
 local function check_score(one, data)
     local points = has_points(data)
+    if one.classifier and not points and shape_text(one.classifier.data) ~= shape_text(data) then
+        script.fail(("metric.%s: its classifier looks at images of %s, those of %s are %s: it needs one that was"
+            .. " trained on such"):format(one.name, shape_text(one.classifier.data), data, shape_text(data)))
+    end
     local labelled = not points and (one.classifier and one.classifier.labelled or #data:classes() >= 2)
     for _, part in ipairs(one.components) do
         local kind, what = kinds[part.kind], "metric." .. part.kind
@@ -218,7 +224,8 @@ function scorer.scorer(scores, experiment)
     local facts = {}
     for i, one in ipairs(scores) do
         facts[i] = {
-            name = one.name, better = one.better, role = one.role, samples = one.samples,
+            name = one.name, kind = one.finish and "combine" or one.components[1].kind, better = one.better,
+            role = one.role, samples = one.samples,
             honest = #one.components == 1 and kinds[one.components[1].kind].honest or false,
             classifier = chosen[i] and chosen[i].hash or nil, ceiling = values[i], ceiling_deviation = deviations[i],
         }
@@ -247,8 +254,19 @@ function scorer.suspicious(fact, value, deviation)
     return beyond > 3 * math.sqrt(deviation ^ 2 + fact.ceiling_deviation ^ 2)
 end
 
+-- Points may be (n, 2) as well as (n, 1, 1, 2).
+local function check_shape(images, data)
+    local shape = getmetatable(images) == "brood.Value" and images:shape() or {}
+    local got, wanted = table.concat(shape, "×", 2), shape_text(data)
+    if #shape > 1 and (got == wanted or has_points(data) and got == "2") then return end
+    script.fail(("metric scores: %s of %s expected, as those of %s; got %s"):format(
+        has_points(data) and "points" or "images", wanted, data,
+        #shape > 1 and got or #shape > 0 and ("(%d)"):format(shape[1]) or check.describe(images)))
+end
+
 local function rows_of(scores, experiment, images, progress)
     local made, finish, facts = prepare(scores, experiment)
+    check_shape(images, experiment.data)
     local values, deviations = made:measure(images, progress)
     if not values then return nil, "generated " .. deviations end
     if finish then values, deviations = finish(values, deviations) end

@@ -25,20 +25,26 @@ local function rate(self)
     }
 end
 
-local function model_of(self)
+-- The graph that the classifier is trained in: the loss, and the context that it was made in.
+local function loss_of(self, registry)
     local g = graph.new()
-    local ctx = context.new { graph = g, registry = self.registry, seed = false, group = "C" }
+    local ctx = context.new { graph = g, registry = registry, seed = false, group = "C" }
     local x = g:input("real", { self.batch, table.unpack(self.learned:shape()) })
     local labels
     if self.labelled then labels = g:input("real_labels", { self.batch }) else x, labels = rotation.turn(g, x) end
     if self.change then x = self.change(x, ctx) end
     local _, logits = self:apply(ctx, x)
-    local cost = loss.cross_entropy({ graph = g }, logits, labels)
+    return loss.cross_entropy({ graph = g }, logits, labels), ctx
+end
+
+local function model_of(self)
+    local cost, ctx = loss_of(self, self.registry)
     local parameters = {}
     for i, declared in ipairs(self.registry.parameters) do parameters[i] = ctx.program.leaves[declared.name] end
     local player = {
         name = "C", group = "C", repeats = 1, optimizer = optim.adam { lr = rate(self) },
-        graph = g, loss = cost, outputs = { { "loss", cost } }, assign = ctx.assignments, parameters = parameters,
+        graph = ctx.graph, loss = cost, outputs = { { "loss", cost } }, assign = ctx.assignments,
+        parameters = parameters,
     }
     local set = self.half and self.learned:part(self.half, 2) or self.learned
     return model.new {
@@ -47,18 +53,27 @@ local function model_of(self)
 end
 
 -- All that the classifier owns: { name, shape, init, ... }.
-local function declared(self)
+local function declared(registry)
     local all = {}
-    for _, list in ipairs { self.registry.parameters, self.registry.variables } do
+    for _, list in ipairs { registry.parameters, registry.variables } do
         table.move(list, 1, #list, #all + 1, all)
     end
     return all
 end
 
+-- What is trained, in words that differ when it does: all that is computed, and what parameters begin with.
+function training.text(self)
+    local registry = context.registry()
+    local _, ctx = loss_of(self, registry)
+    local lines = { ctx.graph:text() }
+    for _, entry in ipairs(declared(registry)) do lines[#lines + 1] = entry.name .. " " .. tostring(entry.init) end
+    return table.concat(lines, "\n")
+end
+
 local function member_of(self)
     local initial = {}
     local made = model_of(self)
-    for _, entry in ipairs(declared(self)) do initial[entry.name] = init.value(entry, self.seed) end
+    for _, entry in ipairs(declared(self.registry)) do initial[entry.name] = init.value(entry, self.seed) end
     return made:member(self.seed, 0, initial)
 end
 
@@ -87,7 +102,7 @@ function training.run(list)
         end
     end
     for i, self in ipairs(list) do
-        for _, entry in ipairs(declared(self)) do self.looker:set(entry.name, members[i]:get(entry.name)) end
+        for _, entry in ipairs(declared(self.registry)) do self.looker:set(entry.name, members[i]:get(entry.name)) end
     end
 end
 

@@ -89,13 +89,14 @@ local function score_facts(run)
     local facts = {}
     if run.ranked == "selection" then
         facts[1] = {
-            name = run.score, role = "selection", better = run.lower and "lower" or "higher", honest = run.honest,
+            name = run.score, kind = run.facts["select.kind"] or run.score, role = "selection",
+            better = run.lower and "lower" or "higher", honest = run.honest,
             ceiling = run.ceiling, ceiling_deviation = run.ceiling_deviation,
         }
     end
     for _, report in ipairs(run.reports) do
         facts[#facts + 1] = {
-            name = report.name, role = "report", better = report.better, honest = report.honest,
+            name = report.name, kind = report.kind, role = "report", better = report.better, honest = report.honest,
             ceiling = report.ceiling, ceiling_deviation = report.ceiling_deviation,
         }
     end

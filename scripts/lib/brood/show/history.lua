@@ -74,7 +74,8 @@ local function read_reports(facts)
     while facts["report." .. #reports + 1] do
         local prefix = "report." .. #reports + 1
         reports[#reports + 1] = {
-            name = facts[prefix], better = facts[prefix .. ".better"], honest = facts[prefix .. ".honest"] == "yes",
+            name = facts[prefix], kind = facts[prefix .. ".kind"] or facts[prefix], better = facts[prefix .. ".better"],
+            honest = facts[prefix .. ".honest"] == "yes",
             ceiling = number_of(facts, prefix .. ".ceiling"),
             ceiling_deviation = number_of(facts, prefix .. ".ceiling.deviation"),
         }

@@ -71,6 +71,12 @@ local function add_scores(lines, run, columns)
     end
     lines[#lines + 1] = ""
     for _, line in ipairs(text.table(rows, { true })) do lines[#lines + 1] = line end
+    local by = {}
+    for _, role in ipairs { "selection", "report" } do
+        local hash = run.facts["classifier." .. role]
+        by[#by + 1] = hash and ("%s classifier %s"):format(role, hash:sub(1, 8))
+    end
+    if #by > 0 then add(lines, "scores by %s", table.concat(by, ", ")) end
 end
 
 local function value_text(hyper, value) return history.label(hyper, value) or text.brief(value) end
