@@ -80,11 +80,12 @@ double pbt_welch(const double *a, size_t a_count, double a_noise, const double *
 /* ---- members ------------------------------------------------------------------------------------------- */
 
 /* All that is known of a member. Any function but free may fail. A failure of create, apply, step, health,
- * score, report, judge, copy or save, or a score that is not finite, makes a failed member; before it gets a
- * copy it is freed and created anew, as is a member whose structural hyperparameters change. A STATUS_IO of
- * save (a full disk), and STATUS_NO_MEMORY of any, end the run: the outcome is not to depend on the machine.
- * What they say of a failure is kept with the run, so it had better be the same each time. Functions of one
- * member never run at the same time; those of different members do, each with a worker's own context. */
+ * score, report, judge, copy or save, or of load where that is the copy, or a score that is not finite, makes
+ * a failed member; before it gets a copy it is freed and created anew, as is a member whose structural
+ * hyperparameters change. A STATUS_IO of save (a full disk) or load, and STATUS_NO_MEMORY of any, end the
+ * run: the outcome is not to depend on the machine. What they say of a failure is kept with the run, so it
+ * had better be the same each time. Functions of one member never run at the same time; those of different
+ * members do, each with a worker's own context. */
 typedef struct {
     uint64_t seed; /* of the run */
     int64_t slot;
@@ -100,8 +101,9 @@ typedef struct {
     size_t report_count;
     const char *const *signals; /* names of what `observe` tells */
     size_t signal_count;
-    /* The training of a round of rounds that all members make together may be cut into as many calls of `step`,
-     * each on any worker, so that no worker waits long for the last member; health comes after the last. 0: 1. */
+    /* The training of a round of rounds that all members make together may be cut into as many calls of
+     * `step`, each on any worker, so that no worker waits long for the last member; health comes after the
+     * last. 0: 1. */
     size_t pieces;
     const char *ending; /* of a state's file, as ".safetensors"; NULL: none */
     Status (*worker_new)(void *context, size_t index, void **worker, Error *error); /* may be NULL */
