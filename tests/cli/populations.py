@@ -79,7 +79,7 @@ class PopulationCase(Case):
 
     def begin_or_resume(self, script, run, *options):
         """What brings the run to its end: nothing is lost where it had not begun."""
-        if os.path.exists(self.path(run)) and not self.has_begun(run):
+        if os.path.exists(self.path(run)) and not os.path.exists(self.path(run, "script.lua")):
             shutil.rmtree(self.path(run))
         if os.path.exists(self.path(run)):
             return ["resume", run, *options]

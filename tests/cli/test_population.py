@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import sys
 import unittest
 
 from case import FINE, INTERRUPTED, USAGE
@@ -13,6 +14,27 @@ from populations import PopulationCase, ring
 
 TOY = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "scripts", "experiments", "toy.lua"))
 KILLS = int(os.environ.get("BROOD_TEST_KILLS", "6"))  # runs that are killed over and over
+
+
+ECHO = """import json
+for line in sys.stdin:
+    request = json.loads(line)
+    command, answer = request["command"], {"id": request["id"]}
+    if command == "hello":
+        COUNT
+        answer.update(version=1, reports=[], save=True)
+    elif command == "set": answer["hyper"] = lr = request["hyper"]
+    elif command == "score": answer["score"] = lr["lr"]
+    elif command == "save": open(request["path"], "w").write("state")
+    elif command == "quit": break
+    print(json.dumps(answer), flush=True)
+"""
+SLOW = """local pbt = require "brood".pbt
+return require "brood".experiment {
+    name = "slow", members = pbt.program { command = { "PYTHON", "slow.py" } },
+    hyper = { lr = pbt.log_uniform(0.1, 10) }, population = 4, rounds = 2, interval = 5,
+}
+""".replace("PYTHON", sys.executable)
 
 
 class Exactness(PopulationCase):
@@ -63,11 +85,39 @@ class Exactness(PopulationCase):
         self.assertEqual(self.export("run"), self.export("whole"))
 
     def test_before_anything_was_begun(self):
-        self.run_ring("run", rounds="1")
+        """It starts over, with all that the command line had said."""
+        self.run_ring("source", rounds="1")
+        state = f"source/states/{self.hash('source')}.safetensors"
+        for number, options in enumerate((["--seed", "9", "--set", "batch=8"], ["--from", "source"], ["--from", state])):
+            self.brood("run", "ring.lua", "--out", f"whole{number}", "--rounds", "1", *options)
+            for store in (None, ""):
+                shutil.copytree(self.path(f"whole{number}"), self.path("run"))
+                os.remove(self.path("run", "run.db"))
+                shutil.rmtree(self.path("run", "states"))
+                if store is not None:
+                    self.write("run/run.db", store)
+                self.assertIn("ended before it had begun: `brood resume run` begins it", self.fails("replay", "run"))
+                self.brood("resume", "run")
+                self.assertEqual(self.export("run"), self.export(f"whole{number}"))
+                shutil.rmtree(self.path("run"))
+        self.brood("replay", "source", "--out", "replay")
+        shutil.copytree(self.path("replay"), self.path("run"))
         os.remove(self.path("run", "run.db"))
+        self.brood("resume", "run")
+        self.assertEqual(self.export("run"), self.export("replay"))
+        os.remove(self.path("run", "run.db"))
+        os.remove(self.path("run", "plan.lua"))
         self.assertIn("run: it was ended before it had begun: remove it, and begin it again", self.fails("resume", "run"))
-        self.write("run/run.db", "")
-        self.assertIn("no run has been begun in it", self.fails("resume", "run"))
+
+    def test_killed_before_it_had_begun(self):
+        """Programs that take their time to start."""
+        self.write("slow.py", "import sys, time\n" + ECHO.replace("COUNT", "time.sleep(0.3)"))
+        self.write("slow.lua", SLOW)
+        self.assertFalse(self.killed(0.7, "run", "slow.lua", "--out", "run", "--seed", "4"))
+        self.assertFalse(self.has_begun("run"))
+        self.brood("resume", "run")
+        self.brood("run", "slow.lua", "--out", "whole", "--seed", "4")
+        self.assertEqual(self.export("run"), self.export("whole"))
 
     def test_interrupted(self):
         self.run_ring("whole", interval="300", rounds="5")
@@ -360,8 +410,23 @@ class Asynchronous(PopulationCase):
         self.assertEqual(self.export("again"), self.export("run"))
         self.brood("replay", "run", "--order", "--out", "command")
         self.assertEqual(self.export("command"), self.export("run"))
-        self.run_ring("rounds")
+        self.run_ring("rounds", rounds="2")
         self.assertIn("not an asynchronous run", self.fails("replay", "rounds", "--order"))
+
+    def test_order_of_a_run_that_was_no_new_one(self):
+        """Begun from another run or from a state, and gone on with for more rounds than its script has."""
+        self.run_ring("run", rounds="2", **self.FIELDS)
+        state = f"run/states/{self.hash('run')}.safetensors"
+        for name, source in (("members", "run"), ("state", state)):
+            self.brood("run", "ring.lua", "--from", source, "--out", name, "--workers", "2")
+            self.brood("resume", name, "--rounds", "2")
+            if name == "members":
+                self.brood("resume", "run", "--rounds", "1")
+            self.brood("replay", name, "--order", "--out", name + "-again")
+            self.assertEqual(self.export(name + "-again"), self.export(name))
+        shutil.rmtree(self.path("run"))
+        said = self.fails("replay", "members", "--order", "--out", "none")
+        self.assertRegex(said, "members: it was begun from .*/run, which is gone: it cannot be made again")
 
     def test_killed(self):
         self.write("ring.lua", ring(**self.FIELDS))

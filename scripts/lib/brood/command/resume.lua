@@ -26,10 +26,18 @@ local function check_script(run)
         run.directory, line, script, old[line] or "(the end)", new[line] or "(the end)", script, run.directory)
 end
 
+-- Nothing had been kept when it was ended: it starts over.
+local function begin(run, options)
+    local experiment = run:load_script()
+    train.prepare(experiment)
+    train.begin(run, experiment, run.plan, options)
+end
+
 return command.main(function(options, directory)
     local more = command.whole(options, "rounds", 1, ROUND_LIMIT)
-    local run, workers = folder.open(directory), train.workers(options)
+    local run, workers = folder.open(directory, true), train.workers(options)
     check_script(run)
+    if run.plan then return begin(run, { more = more, workers = workers, again = true }) end
     if not options.whole then run:check_states() end
     train.resume(run, run:load_script(), {
         more = more, whole = options.whole or nil, drift = options["accept-drift"] or nil, workers = workers,

@@ -79,30 +79,36 @@ local function keep_start(folder, state)
     return folder:path(START)
 end
 
--- A new run in a new directory. options: script (its path), overrides, source (folder.source), workers, replays, order
--- (of ready moments, to make an asynchronous run again).
-function train.begin(folder, experiment, options)
+local function kept_start(folder)
+    return files.kind(folder:path(START)) == "file" and folder:path(START) or nil
+end
+
+-- A run in its directory, which holds nothing yet but the plan (folder.plan): source (folder.source), replays (what, in
+-- words), order (of ready moments, to make an asynchronous run again). options: workers; again (it was ended before it
+-- had begun), and more (so many rounds).
+function train.begin(folder, experiment, plan, options)
     local log = watch.log(folder:path "log.txt")
     log("%s", experiment:describe())
     watch.tell_classes(log, experiment.data)
     log("run: %s", folder.directory)
     local show = watch.new(folder, experiment, log)
     local chosen = population_options(folder, show, options)
-    chosen.from, chosen.from_round = options.source.run, options.source.round
-    chosen.start = options.source.state and keep_start(folder, options.source.state)
-    chosen.order = options.order
+    local source, start = plan.source, kept_start(folder)
+    chosen.from, chosen.from_round = source.run, source.round
+    chosen.start = start or source.state and keep_start(folder, source.state)
+    chosen.order = plan.order
     chosen.facts = {
-        { name = "script", value = files.absolute(options.script) or options.script, aside = true },
+        { name = "script", value = plan.facts.script, aside = true },
         { name = "machine", value = files.machine(), aside = true },
     }
-    local from = options.source.run or options.source.state
-    if from then table.insert(chosen.facts, { name = "from", value = from, aside = true }) end
-    if options.replays then table.insert(chosen.facts, { name = "replays", value = options.replays, aside = true }) end
+    if source.name then table.insert(chosen.facts, { name = "from", value = source.name, aside = true }) end
+    if plan.replays then table.insert(chosen.facts, { name = "replays", value = plan.replays, aside = true }) end
     local fine, run = pcall(population.new, experiment, chosen)
     if not fine then
-        folder:discard()
+        if not options.again then folder:discard() end
         command.fail("%s", run)
     end
+    if options.more then command.try(run.extend, run, options.more) end
     command.try(function()
         keep_classifiers(folder, run)
         if not experiment.members then pictures.reals(folder:path "reals.png", experiment) end
@@ -138,7 +144,7 @@ function train.resume(folder, experiment, options)
     local show = watch.new(folder, experiment, log)
     local chosen = population_options(folder, show, options)
     chosen.resume, chosen.whole = true, options.whole
-    if files.kind(folder:path(START)) == "file" then chosen.start = folder:path(START) end
+    chosen.start = kept_start(folder)
     local run = revive(folder, experiment, chosen)
     if options.more then command.try(run.extend, run, options.more) end
     local round = run.round
