@@ -120,6 +120,19 @@ class Scripts(PopulationCase):
         self.assertEqual(self.round("run"), 1)
 
 
+    def test_a_changed_module(self):
+        """Also one that was not loaded before members trained."""
+        for name, more in (("first", "keep_best = require 'steps',"), ("later", "schedule = function() require 'steps' end,")):
+            self.write("steps.lua", "return 100")
+            self.run_ring(name, rounds="1", more=more)
+            self.brood("resume", name, "--rounds", "1")
+            self.write("steps.lua", "return 200")
+            said = self.fails("resume", name, "--rounds", "1")
+            self.assertIn(f"{os.path.realpath(self.path('steps.lua'))}: this module has changed since the run began: undo", said)
+            self.assertIn(f"brood run SCRIPT --from {name}", said)
+            self.assertEqual(self.round(name), 2)
+
+
 class Damage(PopulationCase):
     def setUp(self):
         super().setUp()

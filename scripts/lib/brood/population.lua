@@ -15,6 +15,7 @@
 -- finds them.
 local check = require "brood.check"
 local core = require "brood.population.core"
+local files = require "brood.files"
 local members = require "brood.member"
 local plain = require "brood.plain"
 local script = require "brood.script"
@@ -277,10 +278,24 @@ end
 
 -- What is kept with each round, apart from what the core keeps.
 local function memory_of(self)
-    local fine, text = pcall(plain.encode, { state = self.kept.state, rounds = self.rounds }, "run")
+    for path, hash in pairs(script.modules()) do self.modules[path] = hash end
+    local memory = { state = self.kept.state, rounds = self.rounds, modules = self.modules }
+    local fine, text = pcall(plain.encode, memory, "run")
     local schedule = self.experiment.schedule
     if not fine then error(schedule and ("%s: the schedule: %s"):format(place_of(schedule), text) or text, 0) end
     return text
+end
+
+-- Modules that the script had loaded must be what they were; those that are gone are missed when they are loaded.
+local function recall(self, memory)
+    self.kept.state, self.rounds, self.modules = memory.state, memory.rounds, memory.modules or {}
+    for path, hash in pairs(self.modules) do
+        if files.kind(path) == "file" and files.hash(path) ~= hash then
+            self.core:close()
+            error(("%s: this module has changed since the run began: undo the change, or begin a new run from where"
+                .. " this one is: brood run SCRIPT --from %s"):format(path, self.directory), 0)
+        end
+    end
 end
 
 local OPTIONS = {
@@ -305,7 +320,7 @@ function population.new(experiment, given)
     local functions, token_of = known_functions(experiment)
     local self = {
         experiment = experiment, seed = options.seed or experiment.seed, directory = options.directory,
-        rounds = experiment.rounds, kept = { state = {} }, functions = functions, token_of = token_of,
+        rounds = experiment.rounds, kept = { state = {} }, modules = {}, functions = functions, token_of = token_of,
     }
     local run = setmetatable({ fields = self }, meta)
     function self.make(slot, values)
@@ -334,7 +349,7 @@ function population.new(experiment, given)
     put_members(spec, self, scoring)
     self.core = core.new(spec, options.resume, options.whole)
     local memory = plain.decode(self.core:memory())
-    if memory then self.kept.state, self.rounds = memory.state, memory.rounds end
+    if memory then recall(self, memory) end
     return run
 end
 
