@@ -367,6 +367,24 @@ class TestCompare(Case):
         self.assertTrue(self.good("show", "replay").startswith(
             f"toy: a replay of the schedule of member {slot} of pbt-3, one member, seed 3\n"))
 
+    def test_replays_over_seeds(self):
+        """Each has a schedule of its own, and a schedule without changes is also the last values."""
+        with open(self.path("still.lua"), "w") as file:
+            file.write(TOY.replace("seed = 3,", "seed = 3, exploit = pbt.none {},"))
+        for seed in ("3", "4"):
+            self.good("run", "still.lua", "--seed", seed, "--out", f"n-{seed}", path=without_gnuplot())
+            self.good("replay", f"n-{seed}", "--out", f"nr-{seed}", path=without_gnuplot())
+            self.good("replay", f"n-{seed}", "--constant", "--out", f"nk-{seed}", path=without_gnuplot())
+        self.good("replay", "n-3", "--member", "1", "--out", "other", path=without_gnuplot())
+        done = brood("compare", "n-3", "n-4", "nr-3", "nr-4", "nk-3", "nk-4", folder=FOLDER, path=without_gnuplot())
+        self.assertNotIn("left out", done.stderr)
+        for label in ("one member|no exploit|PBT", "schedule", "constant"):
+            self.assertRegex(done.stdout, rf"(?m)^({label}) +2 ")
+        done = brood("compare", "nr-3", "nr-4", "other", folder=FOLDER, path=without_gnuplot())
+        self.assertNotIn("left out", done.stderr)
+        self.assertRegex(done.stdout, r"(?m)^toy, as nr-3 +2 ")
+        self.assertRegex(done.stdout, r"(?m)^toy, as other +1 ")
+
     def test_long_labels_are_cut(self):
         for name in ("one", "two"):
             shutil.copytree(self.path("pbt-3"), self.path(name))
