@@ -154,7 +154,9 @@ function train.resume(folder, experiment, options)
             show:last()
             show.painter:finish()
         end)
-        command.fail("%s: all its %d rounds are done: --rounds N trains for N rounds more", folder.directory, round)
+        local ended = round < run.planned and "it was stopped by its schedule after round %d of " .. run.planned
+            or "all its %d rounds are done"
+        command.fail("%s: " .. ended .. ": --rounds N trains for N rounds more", folder.directory, round)
     end
     log("resumed after round %d of %d", round, run.planned)
     go(folder, experiment, run, show, log)
