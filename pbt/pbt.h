@@ -198,7 +198,9 @@ typedef struct {
                               runs know no best one */
     size_t keep_best;      /* states of the best scores ever are kept: as many, at least 1 */
     int64_t keep_every;    /* and those of every n-th round; 0: none */
-    const char *from; /* directory of another run, whose members this one begins with, in turn; NULL: none */
+    /* Directory of another run, whose members this one begins with, in order of slot and in turn; where that
+     * has more, with the best of them, the best first. NULL: none. */
+    const char *from;
     int64_t from_round;   /* after which round; 0: its last */
     const PbtFact *facts; /* kept in the store; a resumed run's must agree */
     size_t fact_count;

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import time
 
-from case import BROOD, FINE, Case
+from case import BROOD, FAILED, FINE, Case
 
 RING = """local brood = require "brood"
 local nn, loss, optim, data, pbt, metric = brood.nn, brood.loss, brood.optim, brood.data, brood.pbt, brood.metric
@@ -47,6 +47,9 @@ def ring(more="", **fields):
 class PopulationCase(Case):
     def run_ring(self, run, *arguments, code=FINE, script="ring.lua", more="", **fields):
         return self.brood("run", self.write(script, ring(more, **fields)), "--out", run, *arguments, code=code)
+
+    def fails_in_script(self, *arguments):
+        return self.brood(*arguments, code=FAILED).stderr
 
     def kinds(self, run):
         """How often each kind of event happened."""

@@ -37,6 +37,21 @@ return require "brood".experiment {
 """.replace("PYTHON", sys.executable)
 
 
+FAILING = """local pbt = require "brood".pbt
+return require "brood".experiment {
+    name = "failing", population = 2, rounds = 4, interval = 5, exploit = pbt.none {}, hyper = { a = 1 },
+    members = pbt.member {
+        init = function(_, _, slot) return { slot = slot, steps = 0 } end,
+        step = function(me, _, steps)
+            if me.slot == 1 and me.steps == 5 then error("enough", 0) end
+            me.steps = me.steps + steps
+        end,
+        score = function(me) return me.steps end,
+    },
+}
+"""
+
+
 class Exactness(PopulationCase):
     """The same script and seed give the same numbers, however they are come by."""
 
@@ -165,9 +180,15 @@ class Rounds(PopulationCase):
     def test_stopped_by_its_schedule(self):
         self.run_ring("run", more="schedule = function(run) if run.round == 2 then run:stop() end end,")
         self.assertEqual(self.round("run"), 2)
-        self.assertIn("rounds are done", self.fails("resume", "run"))
+        self.assertIn("it was stopped by its schedule after round 2 of 6", self.fails("resume", "run"))
         self.brood("resume", "run", "--rounds", "1")
         self.assertEqual(self.round("run"), 3)
+
+    def test_recombination_of_one_donor(self):
+        words = "warning: recombine does nothing: of 4 members the top share, 0.25, is one, who gives all parts"
+        self.assertIn(words, self.run_ring("one", rounds="1", more="recombine = true,").stdout)
+        two = self.run_ring("two", rounds="1", more="recombine = true,", exploit="pbt.truncation { top = 0.5 }")
+        self.assertNotIn("warning", two.stdout)
 
     def test_twice_into_one_directory(self):
         self.run_ring("run", rounds="1")
@@ -389,6 +410,28 @@ class Forks(PopulationCase):
                          ("9", self.standing("run")["age"]))
         self.assertIn("rounds are done", self.fails("resume", "replay"))
 
+    def test_replay_of_a_part(self):
+        """Of a run that was no beginning, and of a member that has failed, of which no state is kept."""
+        self.run_ring("run", rounds="2")
+        self.brood("run", "ring.lua", "--from", "run", "--out", "fork")
+        said = self.brood("replay", "fork", "--out", "part").stdout
+        self.assertRegex(said, r"note: fork was begun from run: the replay is of the \d+ steps since then, and begins from scratch")
+        self.assertNotIn("note:", self.brood("replay", "run", "--out", "whole").stdout)
+        script = self.write("failing.lua", FAILING)
+        self.brood("run", script, "--out", "failing")
+        self.brood("replay", "failing", "--member", "1", "--out", "failed")
+        self.assertEqual(self.standing("failed")["steps"], 10)
+
+    def test_a_script_that_has_initial_values(self):
+        """They give way to those of the members that a run begins with."""
+        self.brood("run", TOY, "--rounds", "3", "--out", "toy")
+        self.brood("run", TOY, "--rounds", "1", "--from", "toy", "--out", "fork")
+        for slot in (0, 1):
+            self.assertEqual(self.values("fork", slot, 0), self.values("toy", slot, 3))
+        self.brood("resume", "fork", "--rounds", "1")
+        self.assertRegex(self.fails_in_script("run", TOY, "--set", "population=3", "--out", "none"),
+                         r"experiment \(.*toy.lua:\d+\): initial: values for 3 members expected, got 2")
+
 
 class Asynchronous(PopulationCase):
     FIELDS = {"more": 'mode = "asynchronous",'}
@@ -427,6 +470,13 @@ class Asynchronous(PopulationCase):
         shutil.rmtree(self.path("run"))
         said = self.fails("replay", "members", "--order", "--out", "none")
         self.assertRegex(said, "members: it was begun from .*/run, which is gone: it cannot be made again")
+
+    def test_steps(self):
+        """As many rounds as they are; there is no shorter one."""
+        self.run_ring("run", "--steps", "60", **self.FIELDS)
+        self.assertEqual((self.round("run"), self.standing("run")["steps"]), (3, 60))
+        self.assertIn("steps (--steps): a multiple of the interval, 20, expected, since the last round of an asynchronous",
+                      self.fails_in_script("run", "ring.lua", "--steps", "50"))
 
     def test_killed(self):
         self.write("ring.lua", ring(**self.FIELDS))

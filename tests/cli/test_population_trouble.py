@@ -117,7 +117,10 @@ class Scripts(PopulationCase):
         said = self.fails("resume", "run", "--rounds", "1")
         self.assertIn("the script has changed since the run began: line 4 of", said)
         self.assertIn("latent = 5", said)
+        self.assertRegex(said, "begin a new run from where this one is: brood run .*ring.lua --from run")
         self.assertEqual(self.round("run"), 1)
+        os.remove(self.path("run", "run.db"))
+        self.assertIn("remove this one and begin a new run", self.fails("resume", "run"))
 
 
     def test_a_changed_module(self):
@@ -163,7 +166,8 @@ class Damage(PopulationCase):
             shutil.rmtree(self.path("again"))
         for name in os.listdir(self.path("run", "states")):
             os.remove(self.path("run", "states", name))
-        self.assertIn("states/", self.fails("resume", "run", "--whole", "--rounds", "1"))
+        said = self.fails("resume", "run", "--whole", "--rounds", "1")
+        self.assertIn("there is no round whose states are whole: it cannot go on; begin a new run", said)
 
     def test_an_asynchronous_run(self):
         self.run_ring("free", rounds="3", more='mode = "asynchronous",')

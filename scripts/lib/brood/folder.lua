@@ -214,13 +214,20 @@ local function lineage_of(self, slot, round)
     command.fail("%s: there is no member %d: at the end there are %s", self.directory, slot, join(slots))
 end
 
--- The member whose states people mean: that in `slot` at the end, or else the one with the best score ever. A table of
--- slot, round, state (a hash), age, values.
-function Folder:find_member(slot)
+-- The lineage of the member that people mean, itself the last: that in `slot` at the end, or else the one with the best
+-- score ever. Tables of slot, round, state (a hash, or ""), age, values.
+function Folder:find_lineage(slot)
     local best = not slot and command.try(record.best, self.directory)
     local lineage = lineage_of(self, slot or best.slot, best and best.round or nil)
     local last = lineage[#lineage]
     last.state = best and best.state or last.state
+    return lineage
+end
+
+-- That member, which must have a state.
+function Folder:find_member(slot)
+    local lineage = self:find_lineage(slot)
+    local last = lineage[#lineage]
     if not last.state or last.state == "" then
         command.fail("%s: no state of member %d is kept: it has failed", self.directory, last.slot)
     end

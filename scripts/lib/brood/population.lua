@@ -314,6 +314,20 @@ local OPTIONS = {
     interrupted = { "function" },
 }
 
+-- Members of another run have values of their own.
+local function initial_of(experiment, options)
+    if experiment.replay then return { values_of(experiment.replay[1]) } end
+    return not options.from and experiment.initial or nil
+end
+
+-- What is wrong with initial values is wrong in the script, which may have come to its end.
+local function new_core(experiment, spec, options)
+    local fine, result = pcall(core.new, spec, options.resume, options.whole)
+    if fine then return result end
+    local of_script = type(result) == "string" and result:find "^initial"
+    error(of_script and ("experiment (%s): %s"):format(experiment.line, result) or result, 0)
+end
+
 -- A run of the experiment; experiment:begin { ... }.
 function population.new(experiment, given)
     local options = check.fields("experiment:begin", given, OPTIONS)
@@ -335,7 +349,7 @@ function population.new(experiment, given)
     local spec = {
         space = space_of(experiment), seed = self.seed, population = experiment.population,
         interval = experiment.replay and math.min(experiment.interval, experiment.replay[1].steps) or experiment.interval,
-        initial = experiment.replay and { values_of(experiment.replay[1]) } or experiment.initial,
+        initial = initial_of(experiment, options),
         control = options.control or experiment.control, workers = options.workers, directory = options.directory,
         from = options.from, from_round = options.from_round, order = options.order,
         report_best = experiment.report_best, keep_best = experiment.keep_best, keep_every = experiment.keep_every,
@@ -347,7 +361,7 @@ function population.new(experiment, given)
     if experiment.steps then spec.interval = math.min(spec.interval, experiment.steps) end
     put_rules(spec, self)
     put_members(spec, self, scoring)
-    self.core = core.new(spec, options.resume, options.whole)
+    self.core = new_core(experiment, spec, options)
     local memory = plain.decode(self.core:memory())
     if memory then recall(self, memory) end
     return run

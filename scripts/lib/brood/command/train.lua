@@ -2,6 +2,7 @@
 local cache = require "brood.metric.cache"
 local command = require "brood.command"
 local files = require "brood.files"
+local pbt = require "brood.pbt"
 local pictures = require "brood.show.pictures"
 local population = require "brood.population"
 local watch = require "brood.show.watch"
@@ -71,6 +72,15 @@ function train.prepare(experiment)
     experiment:scoring(experiment.seed)
 end
 
+-- Of a top share of one member all parts come from that one.
+local function warn_of_recombination(log, experiment)
+    local exploit, population = experiment.exploit, experiment.population
+    if not experiment.recombine or not pbt.is_rule(exploit) or exploit.kind ~= "truncation" then return end
+    if math.min(math.floor(exploit.top * population + 0.5), population // 2) > 1 then return end
+    log("warning: recombine does nothing: of %d members the top share, %g, is one, who gives all parts", population,
+        exploit.top)
+end
+
 -- The state that all members begin with is kept: a run that is killed early begins with it again.
 local START = "start.safetensors"
 
@@ -84,12 +94,14 @@ local function kept_start(folder)
 end
 
 -- A run in its directory, which holds nothing yet but the plan (folder.plan): source (folder.source), replays (what, in
--- words), order (of ready moments, to make an asynchronous run again). options: workers; again (it was ended before it
--- had begun), and more (so many rounds).
+-- words), order (of ready moments, to make an asynchronous run again). options: workers; note (to be told); again (it was
+-- ended before it had begun), and more (so many rounds).
 function train.begin(folder, experiment, plan, options)
     local log = watch.log(folder:path "log.txt")
     log("%s", experiment:describe())
     watch.tell_classes(log, experiment.data)
+    warn_of_recombination(log, experiment)
+    if options.note then log("note: %s", options.note) end
     log("run: %s", folder.directory)
     local show = watch.new(folder, experiment, log)
     local chosen = population_options(folder, show, options)
@@ -134,6 +146,9 @@ local function revive(folder, experiment, chosen)
         message = ("%s\n`brood resume %s --whole` goes back to the last round whose states are whole"):format(message,
             folder.directory)
     end
+    if chosen.whole and message:find(folder:path "states/", 1, true) then
+        message = message .. "\nthere is no round whose states are whole: it cannot go on; begin a new run"
+    end
     command.fail("%s", message)
 end
 
@@ -147,18 +162,18 @@ function train.resume(folder, experiment, options)
     chosen.start = kept_start(folder)
     local run = revive(folder, experiment, chosen)
     if options.more then command.try(run.extend, run, options.more) end
-    local round = run.round
+    local round, planned = run.round, run.planned
     if run.stopped or round >= run.rounds then
         run:close()
         guarded(folder, log, function() -- it may have been ended before these
             show:last()
             show.painter:finish()
         end)
-        local ended = round < run.planned and "it was stopped by its schedule after round %d of " .. run.planned
+        local ended = round < planned and "it was stopped by its schedule after round %d of " .. planned
             or "all its %d rounds are done"
         command.fail("%s: " .. ended .. ": --rounds N trains for N rounds more", folder.directory, round)
     end
-    log("resumed after round %d of %d", round, run.planned)
+    log("resumed after round %d of %d", round, planned)
     go(folder, experiment, run, show, log)
 end
 

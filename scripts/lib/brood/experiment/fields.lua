@@ -81,7 +81,7 @@ local FIELDS = {
     recombine = { "boolean" },                       -- G and D from a donor each
     mode = { "string", choices = { "synchronous", "asynchronous" }, default = "synchronous" },
     control = { "string", choices = CONTROLS, default = "off" },
-    initial = { "list of tables of hyperparameters, one a member,", is = is_list_of(is_table) },
+    initial = { "list of tables of hyperparameters, one a member,", is = is_list_of(is_table) }, -- but those of `from`
     replay = { "schedule, as `brood show RUN --schedule` prints it,", is = is_list_of(is_table) },
     report_best = { "number", integer = true, min = 0, default = 0 }, -- report scores of so many best ones; 0: of all
     keep_best = { "number", integer = true, min = 1, default = 1 },  -- states of the best scores ever
@@ -153,8 +153,19 @@ function fields.check_replay(self)
     self.mode, self.rounds = "synchronous", REPLAY_ROUNDS
 end
 
+-- Where there are no rounds that all make together, none can be shorter: steps are so many rounds.
+local function count_rounds(self)
+    if self.mode ~= "asynchronous" or not self.steps then return end
+    if self.steps % self.interval ~= 0 then
+        script.fail(("experiment: steps (--steps): a multiple of the interval, %d, expected, since the last round of an"
+            .. " asynchronous run is no shorter than others, got %d"):format(self.interval, self.steps))
+    end
+    self.rounds, self.steps = math.min(self.rounds, self.steps // self.interval), nil
+end
+
 function fields.check_population(self)
     fields.check_replay(self)
+    count_rounds(self)
     local copies = self.population > 1
     self.exploit = self.exploit or (copies and pbt.truncation {} or pbt.none {})
     self.explore = self.explore or pbt.perturb {}

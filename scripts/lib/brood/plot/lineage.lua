@@ -91,7 +91,7 @@ function lineage.script(run)
     for _, word in ipairs(MARKED) do
         if #marks[word] > 0 then
             data = data .. block(word, marks[word])
-            add("$%s using 1:2 with points pt %d ps 1.2 lw 1.5 lc rgb '%s' title '%s'", word, MARKS[word][1], colors.black,
+            add("$%s using 1:2 with points pt %d ps 2 lw 2 lc rgb '%s' title '%s'", word, MARKS[word][1], colors.black,
                 MARKS[word][2])
         end
     end
