@@ -87,7 +87,7 @@ local FIELDS = {
     keep_best = { "number", integer = true, min = 1, default = 1 },  -- states of the best scores ever
     keep_every = { "number", integer = true, min = 0, default = 0 }, -- and those of every n-th round
     seed = { "number", integer = true, min = 0, default = 1 },
-    from = { "string" }, -- start with the members of this run (RUN or RUN@ROUND), or with this state file
+    from = { "string" }, -- start with the members of this run (RUN or RUN@ROUND), its best if it has more; or with this state
 }
 
 fields.rules = FIELDS
