@@ -127,7 +127,9 @@ static const Command COMMANDS[] = {
     {"resume", "RUN", "go on with a run, as if it had never stopped", 1, 1, "brood.command.resume", NULL,
      RESUME_OPTIONS, "RUN is the directory of the run. The script must be what it was when the run began."},
     {"replay", "RUN", "train one member by the schedule that a run has found, or make the run again", 1, 1,
-     "brood.command.replay", NULL, REPLAY_OPTIONS, NULL},
+     "brood.command.replay", NULL, REPLAY_OPTIONS,
+     "Of a run that was begun with --from, the replay is of what it trained itself, and begins from "
+     "scratch."},
     {"check", "SCRIPT", "build an experiment, and print what it is made of and what a run will take", 1, 1,
      "brood.command.check", NULL, CHECK_OPTIONS, NULL},
     {"show", "RUN", "what was run, what came of it, and what it cost", 1, 1, "brood.command.show", NULL,

@@ -80,8 +80,7 @@ static Status choose(PbtRun *run, const Slot *slot, Heritage *heritage, Error *e
 static Status inherit(PbtRun *run, Slot *slot, const Heritage *heritage, Error *error) {
     if (!heritage->donors[0]) return STATUS_OK;
     Status status = inherit_standing(run, slot, heritage, error);
-    if (!status && heritage->weights && !slot->now.failed)
-        status = slot_load(run, slot, run->states, slot->now.state, error);
+    if (!status && heritage->weights) status = slot_copy_saved(run, slot, slot->now.state, error);
     return status ? status : inherit_finish(run, slot, heritage, slot->now.round, error);
 }
 

@@ -80,11 +80,12 @@ double pbt_welch(const double *a, size_t a_count, double a_noise, const double *
 /* ---- members ------------------------------------------------------------------------------------------- */
 
 /* All that is known of a member. Any function but free may fail. A failure of create, apply, step, health,
- * score, report, judge, copy or save, or a score that is not finite, makes a failed member; before it gets a
- * copy it is freed and created anew, as is a member whose structural hyperparameters change. A STATUS_IO of
- * save (a full disk), and STATUS_NO_MEMORY of any, end the run: the outcome is not to depend on the machine.
- * What they say of a failure is kept with the run, so it had better be the same each time. Functions of one
- * member never run at the same time; those of different members do, each with a worker's own context. */
+ * score, report, judge, copy or save, or of load where that is the copy, or a score that is not finite, makes
+ * a failed member; before it gets a copy it is freed and created anew, as is a member whose structural
+ * hyperparameters change. A STATUS_IO of save (a full disk) or load, and STATUS_NO_MEMORY of any, end the
+ * run: the outcome is not to depend on the machine. What they say of a failure is kept with the run, so it
+ * had better be the same each time. Functions of one member never run at the same time; those of different
+ * members do, each with a worker's own context. */
 typedef struct {
     uint64_t seed; /* of the run */
     int64_t slot;
@@ -200,7 +201,9 @@ typedef struct {
                               runs know no best one */
     size_t keep_best;      /* states of the best scores ever are kept: as many, at least 1 */
     int64_t keep_every;    /* and those of every n-th round; 0: none */
-    const char *from; /* directory of another run, whose members this one begins with, in turn; NULL: none */
+    /* Directory of another run, whose members this one begins with, in order of slot and in turn; where that
+     * has more, with the best of them, the best first. NULL: none. */
+    const char *from;
     int64_t from_round;   /* after which round; 0: its last */
     const PbtFact *facts; /* kept in the store; a resumed run's must agree */
     size_t fact_count;

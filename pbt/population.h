@@ -126,6 +126,10 @@ Status slot_save(PbtRun *run, void *worker, Slot *slot, Error *error);
 /* Reads a state from the folder `states`, and proves it by its hash. */
 Status slot_load(PbtRun *run, Slot *slot, const char *states, const char *hash, Error *error);
 Status slot_copy(PbtRun *run, void *worker, Slot *slot, void *donor, unsigned parts, Error *error);
+/* The same of a state of this run. That its file cannot be read is the end of the run. */
+Status slot_copy_saved(PbtRun *run, Slot *slot, const char *hash, Error *error);
+/* A member like it, to be freed by its kind; NULL: it could not be made, and its slot is marked so. */
+Status slot_twin(PbtRun *run, Slot *slot, void **twin, Error *error);
 /* That the copy is what the donor is, whose state may be known. */
 Status slot_prove(PbtRun *run, Slot *slot, const char *state, void *donor, Error *error);
 /* On the caller's thread: what follows from a new score, and an event if the member has failed. */

@@ -1,6 +1,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -402,7 +403,16 @@ static Status take_member(PbtRun *run, size_t index, const Standing *other, cons
                   : run_event(run, error, "taken over", slot->now.slot, other->slot, "%s", slot->now.state);
 }
 
-static Status take_members(PbtRun *run, const Standing *others, size_t count, Error *error) {
+/* The best first; those of equal scores, or of none, in order of slot. */
+static int by_rank(const void *one, const void *another) {
+    const Standing *a = one, *b = another;
+    double mine = isnan(a->score.score) ? (double)-INFINITY : a->score.score;
+    double theirs = isnan(b->score.score) ? (double)-INFINITY : b->score.score;
+    if (mine != theirs) return mine > theirs ? -1 : 1;
+    return a->slot < b->slot ? -1 : 1;
+}
+
+static Status take_members(PbtRun *run, Standing *others, size_t count, Error *error) {
     char states[FILE_PATH_LIMIT];
     size_t sound = 0;
     int length = snprintf(states, sizeof states, "%s/states", run->options.from);
@@ -410,6 +420,7 @@ static Status take_members(PbtRun *run, const Standing *others, size_t count, Er
         return error_set(error, STATUS_INVALID, "its path is too long");
     for (size_t i = 0; i < count; i++) sound += !others[i].failed;
     if (sound == 0) return error_set(error, STATUS_INVALID, "all of its members have failed");
+    if (sound > run->options.population) qsort(others, count, sizeof *others, by_rank);
     Status status = STATUS_OK;
     size_t taken = 0;
     for (size_t next = 0; !status && taken < run->options.population; next = (next + 1) % count)

@@ -214,7 +214,7 @@ Status slot_save(PbtRun *run, void *worker, Slot *slot, Error *error) {
     return fail(slot, "saving", status, &own, error);
 }
 
-Status slot_load(PbtRun *run, Slot *slot, const char *states, const char *hash, Error *error) {
+static Status load_proved(PbtRun *run, Slot *slot, const char *states, const char *hash, Error *error) {
     const PbtKind *kind = run->options.kind;
     void *worker = run_worker(run);
     char found[FILE_HASH] = "";
@@ -222,9 +222,28 @@ Status slot_load(PbtRun *run, Slot *slot, const char *states, const char *hash, 
     if (!status) status = kind->hash(kind->context, worker, slot->member, found, error);
     if (!status && strcmp(found, hash) != 0)
         status = error_set(error, STATUS_CORRUPT, "its content is damaged: it has the hash %s", found);
-    if (status)
-        error_prefix(error, "%s/%s%s, a state of member %lld: ", states, hash, run_ending(&run->options),
-                     (long long)slot->now.slot);
+    return status;
+}
+
+static void name_state(const PbtRun *run, const Slot *slot, const char *states, const char *hash,
+                       Error *error) {
+    error_prefix(error, "%s/%s%s, a state of member %lld: ", states, hash, run_ending(&run->options),
+                 (long long)slot->now.slot);
+}
+
+Status slot_load(PbtRun *run, Slot *slot, const char *states, const char *hash, Error *error) {
+    Status status = load_proved(run, slot, states, hash, error);
+    if (status) name_state(run, slot, states, hash, error);
+    return status;
+}
+
+Status slot_copy_saved(PbtRun *run, Slot *slot, const char *hash, Error *error) {
+    Error own = {.status = STATUS_OK};
+    if (slot->now.failed) return STATUS_OK;
+    Status status = load_proved(run, slot, run->states, hash, &own);
+    if (status != STATUS_IO) return fail(slot, "copying", status, &own, error);
+    error_set(error, status, "%s", own.message);
+    name_state(run, slot, run->states, hash, error);
     return status;
 }
 
@@ -235,6 +254,21 @@ Status slot_copy(PbtRun *run, void *worker, Slot *slot, void *donor, unsigned pa
     Error own = {.status = STATUS_OK};
     if (slot->now.failed) return STATUS_OK;
     Status status = kind->copy(kind->context, worker, slot->member, donor, parts, &own);
+    return fail(slot, "copying", status, &own, error);
+}
+
+Status slot_twin(PbtRun *run, Slot *slot, void **twin, Error *error) {
+    const PbtKind *kind = run->options.kind;
+    void *worker = run_worker(run);
+    PbtBirth birth = {run->options.seed, slot->scored.slot, slot->scored.values};
+    Error own = {.status = STATUS_OK};
+    void *made;
+    Status status = kind->create(kind->context, worker, &birth, &made, &own);
+    if (!status) {
+        status = kind->copy(kind->context, worker, made, slot->member, run_all_parts(run), &own);
+        if (status) kind->free(kind->context, made);
+    }
+    *twin = status ? NULL : made;
     return fail(slot, "copying", status, &own, error);
 }
 

@@ -238,20 +238,6 @@ static size_t next_copy(const Copies *copies) {
     return first;
 }
 
-static Status set_aside(Copies *copies, size_t index, Error *error) {
-    PbtRun *run = copies->run;
-    const PbtKind *kind = run->options.kind;
-    const Slot *slot = run->slots[index];
-    PbtBirth birth = {run->options.seed, slot->scored.slot, slot->scored.values};
-    void **aside = &copies->aside[index];
-    Status status = kind->create(kind->context, run_worker(run), &birth, aside, error);
-    if (status) {
-        *aside = NULL;
-        return status;
-    }
-    return kind->copy(kind->context, run_worker(run), *aside, slot->member, run_all_parts(run), error);
-}
-
 static void *source_of(const Copies *copies, const Standing *donor) {
     size_t index = run_find(copies->run, donor->slot);
     return copies->aside[index] ? copies->aside[index] : copies->run->slots[index]->member;
@@ -282,8 +268,11 @@ static Status copy_in_order(Copies *copies, Error *error) {
     for (size_t i = 0; i < count; i++)
         copies->waiting[i] = copies->heritages[i].donors[0] && copies->heritages[i].weights;
     for (size_t i; !status && (i = next_copy(copies)) < count; copies->waiting[i] = false) {
-        if (still_needed(copies, i)) status = set_aside(copies, i, error);
-        if (!status) status = copy_one(copies, i, error);
+        Slot *slot = copies->run->slots[i];
+        bool aside = still_needed(copies, i);
+        if (aside) status = slot_twin(copies->run, slot, &copies->aside[i], error);
+        bool stays = aside && !copies->aside[i]; /* as it was scored, for those who copy it */
+        if (!status && !stays) status = copy_one(copies, i, error);
     }
     return status;
 }

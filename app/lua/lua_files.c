@@ -90,6 +90,15 @@ static int absolute(lua_State *L) {
 
 /* ---- files --------------------------------------------------------------------------------------------- */
 
+/* files.hash(path) */
+static int hash_of_file(lua_State *L) {
+    char hash[FILE_HASH];
+    Error error;
+    if (file_hash_at(binding_text(L, 1, "hash: path"), hash, &error)) script_error(L, "%s", error.message);
+    lua_pushstring(L, hash);
+    return 1;
+}
+
 /* files.save(path, text) */
 static int save(lua_State *L) {
     const char *path = binding_text(L, 1, "save: path");
@@ -251,6 +260,7 @@ static const BindingFunction FUNCTIONS[] = {
     {"list", "(path: string): string[]", "The names in a folder, sorted.", list},
     {"absolute", "(path: string): string?", "The path from the root; nil where there is nothing.", absolute},
     {"save", "(path: string, text: string)", "Writes a file whole or not at all.", save},
+    {"hash", "(path: string): string", "The hash of a file's content.", hash_of_file},
     {"run", "(words: string[]): integer", "Runs a program without a shell; its exit code.", run},
     {"watch_interrupt", "()", "From now on Ctrl-C is noted; the second one stops the program.",
      watch_interrupt},

@@ -1,10 +1,12 @@
 /* Where `require` finds modules: beside the script, along package.path, and in Brood's own library. */
 #include <lauxlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "app/embedded.h"
 #include "app/lua/lua_script.h"
+#include "base/file.h"
 
 #define EMBEDDED_CHUNKS "@[brood]/" /* names of embedded chunks begin so: no file's name does by accident */
 
@@ -14,6 +16,21 @@ bool script_is_library(lua_State *L, const char *chunk) {
     if (!library || chunk[0] != '@') return false;
     size_t length = strlen(library);
     return strncmp(chunk + 1, library, length) == 0 && strncmp(chunk + 1 + length, "/brood/", 7) == 0;
+}
+
+int script_modules(lua_State *L) {
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, "brood.modules");
+    return 1;
+}
+
+/* A file is part of the script, so that a run can tell whether it has changed since. */
+static void note_module(lua_State *L, const char *file) {
+    char path[PATH_MAX], hash[FILE_HASH];
+    if (!realpath(file, path) || file_hash_at(path, hash, NULL)) return;
+    script_modules(L);
+    lua_pushstring(L, hash);
+    lua_setfield(L, -2, path);
+    lua_pop(L, 1);
 }
 
 static bool readable(const char *file) {
@@ -49,7 +66,9 @@ static int search_folder(lua_State *L, const char *folder) {
 }
 
 int script_search_beside(lua_State *L) {
-    return search_folder(L, script_home_of(L)->beside);
+    int results = search_folder(L, script_home_of(L)->beside);
+    if (results == 2) note_module(L, lua_tostring(L, -1));
+    return results;
 }
 
 /* As Lua's own searcher, which would load compiled Lua too. */
@@ -64,6 +83,7 @@ int script_search_path(lua_State *L) {
     lua_call(L, 2, 2);
     if (lua_isnil(L, -2)) return 1; /* the list of files that are not there */
     lua_pop(L, 1);
+    note_module(L, lua_tostring(L, -1));
     return load_module(L, lua_tostring(L, -1));
 }
 

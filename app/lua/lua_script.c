@@ -188,6 +188,9 @@ static const BindingFunction SCRIPT_FUNCTIONS[] = {
     {"line", "(): string?",
      "The line of the script that the program is at, \"file:line\", outside the library.", line_of_script},
     {"fail", "(message: string)", "Raises an error that begins with the script's line.", fail_at_script},
+    {"modules", "(): table<string, string>",
+     "The files that `require` has loaded, apart from the library: hashes of their content, by path.",
+     script_modules},
     {"nearest", "(name: string, names: string[]): string?", "The name most like `name`, nil when none is.",
      nearest_name},
     {NULL, NULL, NULL, NULL}};

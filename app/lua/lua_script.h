@@ -41,6 +41,8 @@ _Noreturn void script_error(lua_State *L, const char *format, ...) __attribute__
 int script_search_beside(lua_State *L);
 int script_search_path(lua_State *L);
 int script_search_library(lua_State *L);
+/* Pushes { [path from the root] = hash of the content } of all files that the first two have loaded. */
+int script_modules(lua_State *L);
 /* Whether a chunk's name ("@...") is one that script_search_library() gave. */
 bool script_is_library(lua_State *L, const char *chunk);
 

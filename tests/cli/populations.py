@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import time
 
-from case import BROOD, FINE, Case
+from case import BROOD, FAILED, FINE, Case
 
 RING = """local brood = require "brood"
 local nn, loss, optim, data, pbt, metric = brood.nn, brood.loss, brood.optim, brood.data, brood.pbt, brood.metric
@@ -48,6 +48,9 @@ class PopulationCase(Case):
     def run_ring(self, run, *arguments, code=FINE, script="ring.lua", more="", **fields):
         return self.brood("run", self.write(script, ring(more, **fields)), "--out", run, *arguments, code=code)
 
+    def fails_in_script(self, *arguments):
+        return self.brood(*arguments, code=FAILED).stderr
+
     def kinds(self, run):
         """How often each kind of event happened."""
         counts = {}
@@ -79,7 +82,7 @@ class PopulationCase(Case):
 
     def begin_or_resume(self, script, run, *options):
         """What brings the run to its end: nothing is lost where it had not begun."""
-        if os.path.exists(self.path(run)) and not self.has_begun(run):
+        if os.path.exists(self.path(run)) and not os.path.exists(self.path(run, "script.lua")):
             shutil.rmtree(self.path(run))
         if os.path.exists(self.path(run)):
             return ["resume", run, *options]

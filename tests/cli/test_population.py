@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import sys
 import unittest
 
 from case import FINE, INTERRUPTED, USAGE, png
@@ -13,6 +14,42 @@ from populations import PopulationCase, ring
 
 TOY = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "scripts", "experiments", "toy.lua"))
 KILLS = int(os.environ.get("BROOD_TEST_KILLS", "6"))  # runs that are killed over and over
+
+
+ECHO = """import json
+for line in sys.stdin:
+    request = json.loads(line)
+    command, answer = request["command"], {"id": request["id"]}
+    if command == "hello":
+        COUNT
+        answer.update(version=1, reports=[], save=True)
+    elif command == "set": answer["hyper"] = lr = request["hyper"]
+    elif command == "score": answer["score"] = lr["lr"]
+    elif command == "save": open(request["path"], "w").write("state")
+    elif command == "quit": break
+    print(json.dumps(answer), flush=True)
+"""
+SLOW = """local pbt = require "brood".pbt
+return require "brood".experiment {
+    name = "slow", members = pbt.program { command = { "PYTHON", "slow.py" } },
+    hyper = { lr = pbt.log_uniform(0.1, 10) }, population = 4, rounds = 2, interval = 5,
+}
+""".replace("PYTHON", sys.executable)
+
+
+FAILING = """local pbt = require "brood".pbt
+return require "brood".experiment {
+    name = "failing", population = 2, rounds = 4, interval = 5, exploit = pbt.none {}, hyper = { a = 1 },
+    members = pbt.member {
+        init = function(_, _, slot) return { slot = slot, steps = 0 } end,
+        step = function(me, _, steps)
+            if me.slot == 1 and me.steps == 5 then error("enough", 0) end
+            me.steps = me.steps + steps
+        end,
+        score = function(me) return me.steps end,
+    },
+}
+"""
 
 
 class Exactness(PopulationCase):
@@ -63,11 +100,39 @@ class Exactness(PopulationCase):
         self.assertEqual(self.export("run"), self.export("whole"))
 
     def test_before_anything_was_begun(self):
-        self.run_ring("run", rounds="1")
+        """It starts over, with all that the command line had said."""
+        self.run_ring("source", rounds="1")
+        state = f"source/states/{self.hash('source')}.safetensors"
+        for number, options in enumerate((["--seed", "9", "--set", "batch=8"], ["--from", "source"], ["--from", state])):
+            self.brood("run", "ring.lua", "--out", f"whole{number}", "--rounds", "1", *options)
+            for store in (None, ""):
+                shutil.copytree(self.path(f"whole{number}"), self.path("run"))
+                os.remove(self.path("run", "run.db"))
+                shutil.rmtree(self.path("run", "states"))
+                if store is not None:
+                    self.write("run/run.db", store)
+                self.assertIn("ended before it had begun: `brood resume run` begins it", self.fails("replay", "run"))
+                self.brood("resume", "run")
+                self.assertEqual(self.export("run"), self.export(f"whole{number}"))
+                shutil.rmtree(self.path("run"))
+        self.brood("replay", "source", "--out", "replay")
+        shutil.copytree(self.path("replay"), self.path("run"))
         os.remove(self.path("run", "run.db"))
+        self.brood("resume", "run")
+        self.assertEqual(self.export("run"), self.export("replay"))
+        os.remove(self.path("run", "run.db"))
+        os.remove(self.path("run", "plan.lua"))
         self.assertIn("run: it was ended before it had begun: remove it, and begin it again", self.fails("resume", "run"))
-        self.write("run/run.db", "")
-        self.assertIn("no run has been begun in it", self.fails("resume", "run"))
+
+    def test_killed_before_it_had_begun(self):
+        """Programs that take their time to start."""
+        self.write("slow.py", "import sys, time\n" + ECHO.replace("COUNT", "time.sleep(0.3)"))
+        self.write("slow.lua", SLOW)
+        self.assertFalse(self.killed(0.7, "run", "slow.lua", "--out", "run", "--seed", "4"))
+        self.assertFalse(self.has_begun("run"))
+        self.brood("resume", "run")
+        self.brood("run", "slow.lua", "--out", "whole", "--seed", "4")
+        self.assertEqual(self.export("run"), self.export("whole"))
 
     def test_interrupted(self):
         self.run_ring("whole", interval="300", rounds="5")
@@ -115,9 +180,15 @@ class Rounds(PopulationCase):
     def test_stopped_by_its_schedule(self):
         self.run_ring("run", more="schedule = function(run) if run.round == 2 then run:stop() end end,")
         self.assertEqual(self.round("run"), 2)
-        self.assertIn("rounds are done", self.fails("resume", "run"))
+        self.assertIn("it was stopped by its schedule after round 2 of 6", self.fails("resume", "run"))
         self.brood("resume", "run", "--rounds", "1")
         self.assertEqual(self.round("run"), 3)
+
+    def test_recombination_of_one_donor(self):
+        words = "warning: recombine does nothing: of 4 members the top share, 0.25, is one, who gives all parts"
+        self.assertIn(words, self.run_ring("one", rounds="1", more="recombine = true,").stdout)
+        two = self.run_ring("two", rounds="1", more="recombine = true,", exploit="pbt.truncation { top = 0.5 }")
+        self.assertNotIn("warning", two.stdout)
 
     def test_twice_into_one_directory(self):
         self.run_ring("run", rounds="1")
@@ -413,6 +484,28 @@ class Forks(PopulationCase):
                          ("9", self.standing("run")["age"]))
         self.assertIn("rounds are done", self.fails("resume", "replay"))
 
+    def test_replay_of_a_part(self):
+        """Of a run that was no beginning, and of a member that has failed, of which no state is kept."""
+        self.run_ring("run", rounds="2")
+        self.brood("run", "ring.lua", "--from", "run", "--out", "fork")
+        said = self.brood("replay", "fork", "--out", "part").stdout
+        self.assertRegex(said, r"note: fork was begun from run: the replay is of the \d+ steps since then, and begins from scratch")
+        self.assertNotIn("note:", self.brood("replay", "run", "--out", "whole").stdout)
+        script = self.write("failing.lua", FAILING)
+        self.brood("run", script, "--out", "failing")
+        self.brood("replay", "failing", "--member", "1", "--out", "failed")
+        self.assertEqual(self.standing("failed")["steps"], 10)
+
+    def test_a_script_that_has_initial_values(self):
+        """They give way to those of the members that a run begins with."""
+        self.brood("run", TOY, "--rounds", "3", "--out", "toy")
+        self.brood("run", TOY, "--rounds", "1", "--from", "toy", "--out", "fork")
+        for slot in (0, 1):
+            self.assertEqual(self.values("fork", slot, 0), self.values("toy", slot, 3))
+        self.brood("resume", "fork", "--rounds", "1")
+        self.assertRegex(self.fails_in_script("run", TOY, "--set", "population=3", "--out", "none"),
+                         r"experiment \(.*toy.lua:\d+\): initial: values for 3 members expected, got 2")
+
 
 class Asynchronous(PopulationCase):
     FIELDS = {"more": 'mode = "asynchronous",'}
@@ -434,8 +527,30 @@ class Asynchronous(PopulationCase):
         self.assertEqual(self.export("again"), self.export("run"))
         self.brood("replay", "run", "--order", "--out", "command")
         self.assertEqual(self.export("command"), self.export("run"))
-        self.run_ring("rounds")
+        self.run_ring("rounds", rounds="2")
         self.assertIn("not an asynchronous run", self.fails("replay", "rounds", "--order"))
+
+    def test_order_of_a_run_that_was_no_new_one(self):
+        """Begun from another run or from a state, and gone on with for more rounds than its script has."""
+        self.run_ring("run", rounds="2", **self.FIELDS)
+        state = f"run/states/{self.hash('run')}.safetensors"
+        for name, source in (("members", "run"), ("state", state)):
+            self.brood("run", "ring.lua", "--from", source, "--out", name, "--workers", "2")
+            self.brood("resume", name, "--rounds", "2")
+            if name == "members":
+                self.brood("resume", "run", "--rounds", "1")
+            self.brood("replay", name, "--order", "--out", name + "-again")
+            self.assertEqual(self.export(name + "-again"), self.export(name))
+        shutil.rmtree(self.path("run"))
+        said = self.fails("replay", "members", "--order", "--out", "none")
+        self.assertRegex(said, "members: it was begun from .*/run, which is gone: it cannot be made again")
+
+    def test_steps(self):
+        """As many rounds as they are; there is no shorter one."""
+        self.run_ring("run", "--steps", "60", **self.FIELDS)
+        self.assertEqual((self.round("run"), self.standing("run")["steps"]), (3, 60))
+        self.assertIn("steps (--steps): a multiple of the interval, 20, expected, since the last round of an asynchronous",
+                      self.fails_in_script("run", "ring.lua", "--steps", "50"))
 
     def test_killed(self):
         self.write("ring.lua", ring(**self.FIELDS))

@@ -117,7 +117,23 @@ class Scripts(PopulationCase):
         said = self.fails("resume", "run", "--rounds", "1")
         self.assertIn("the script has changed since the run began: line 4 of", said)
         self.assertIn("latent = 5", said)
+        self.assertRegex(said, "begin a new run from where this one is: brood run .*ring.lua --from run")
         self.assertEqual(self.round("run"), 1)
+        os.remove(self.path("run", "run.db"))
+        self.assertIn("remove this one and begin a new run", self.fails("resume", "run"))
+
+
+    def test_a_changed_module(self):
+        """Also one that was not loaded before members trained."""
+        for name, more in (("first", "keep_best = require 'steps',"), ("later", "schedule = function() require 'steps' end,")):
+            self.write("steps.lua", "return 100")
+            self.run_ring(name, rounds="1", more=more)
+            self.brood("resume", name, "--rounds", "1")
+            self.write("steps.lua", "return 200")
+            said = self.fails("resume", name, "--rounds", "1")
+            self.assertIn(f"{os.path.realpath(self.path('steps.lua'))}: this module has changed since the run began: undo", said)
+            self.assertIn(f"brood run SCRIPT --from {name}", said)
+            self.assertEqual(self.round(name), 2)
 
 
 class Damage(PopulationCase):
@@ -150,7 +166,8 @@ class Damage(PopulationCase):
             shutil.rmtree(self.path("again"))
         for name in os.listdir(self.path("run", "states")):
             os.remove(self.path("run", "states", name))
-        self.assertIn("states/", self.fails("resume", "run", "--whole", "--rounds", "1"))
+        said = self.fails("resume", "run", "--whole", "--rounds", "1")
+        self.assertIn("there is no round whose states are whole: it cannot go on; begin a new run", said)
 
     def test_an_asynchronous_run(self):
         self.run_ring("free", rounds="3", more='mode = "asynchronous",')

@@ -90,7 +90,7 @@ class Running(TinyCase):
         self.assertEqual(done.stderr, "")
         kept = set(os.listdir(self.path("run")))
         plots = {"scores.png", "lineage.png"} if shutil.which("gnuplot") else set()
-        self.assertEqual(kept - plots, {"script.lua", "run.db", "log.txt", "states", "samples", "reals.png", "best.png",
+        self.assertEqual(kept - plots, {"script.lua", "plan.lua", "run.db", "log.txt", "states", "samples", "reals.png", "best.png",
                                         "interpolation.png", "neighbours.png"})
         self.assertEqual(sorted(os.listdir(self.path("run", "samples"))),
                          [f"0000{i}{raw}.png" for i in range(4) for raw in ("-raw", "")])
@@ -393,9 +393,8 @@ class Resuming(TinyCase):
         for arguments in (["grid", "run"], ["resume", "run"], ["export", "run", "--json"], ["replay", "run"]):
             self.assertIn("run.db: it is damaged", self.fails(*arguments))
         self.write("run/run.db", "")
-        self.assertIn("run.db: no run has been begun in it", self.fails("grid", "run"))
-        os.remove(self.path("run", "run.db"))
-        self.assertIn("it was ended before it had begun", self.fails("resume", "run"))
+        self.assertIn("run: it was ended before it had begun: `brood resume run` begins it", self.fails("grid", "run"))
+        self.assertIn("run.db: no run has been begun in it", self.fails("show", "run"))
 
 
 class States(TinyCase):

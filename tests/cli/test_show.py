@@ -224,13 +224,46 @@ class TestShow(Case):
         self.assertRegex(one.splitlines()[-1], r"^(\d-)?8 +0")
         self.assertRegex(one, "plain|odd")
 
+    def test_acts_of_a_schedule(self):
+        schedule = ("exploit = pbt.none {}, schedule = function(run) if run.round == 3 then run:fork(0, 1) run:pin(3)"
+                    " run:set(4, { h0 = 2 }) run:add(1) elseif run.round == 6 then run:set(4, { h0 = 3 }) run:stop() end end,")
+        with open(self.path("acts.lua"), "w") as file:
+            file.write(TOY.replace("seed = 3,", "seed = 3, " + schedule))
+        self.good("run", "acts.lua", "--out", "acts", path=without_gnuplot())
+        words = self.good("lineage", "acts")
+        self.assertRegex(words, r"\n. +1 +1-3 .*overwritten by a fork of 0")
+        self.assertRegex(words, r"\n. +3 +1-6 .*pinned after round 3")
+        self.assertRegex(words, r"\n. +4 +1-6 .*set after 2 rounds, the first 3")
+        self.assertRegex(words, r"\n. +6 +4-6 .*added after round 3")
+        self.assertTrue(words.endswith("\nstopped by its schedule after round 6\n"))
+        self.assertRegex(self.good("lineage", "acts", "--member", "1"), r"\n4-6 +1, a fork of 0 ")
+        self.assertRegex(self.good("lineage", "acts", "--member", "4"), r"\n4-6 +4, set after 2 rounds, the first 3 ")
+        self.assertIn("\n6 rounds of 8, then stopped by its schedule, 24 steps", self.good("show", "acts"))
+        self.bad(FAILED, "acts: it was stopped by its schedule after round 6 of 8: --rounds N", "resume", "acts")
+        with open(self.path("plot.lua"), "w") as file:
+            file.write('print(require("brood.plot.lineage").script(require("brood.show.history").read(arg[1])))')
+        script = self.good("lua", "plot.lua", "acts")
+        for name, points in (("forked", "12 1\n"), ("pinned", "12 3\n"), ("set", "12 4\n24 4\n"), ("added", "12 6\n")):
+            self.assertIn(f"${name} << EOD\n{points}EOD", script)
+
+    def test_two_donors(self):
+        with open(self.path("ring.lua"), "w") as file:
+            file.write(ring("recombine = true,", exploit="pbt.truncation { bottom = 0.5, top = 0.5 }"))
+        self.good("run", "ring.lua", "--out", "ring", path=without_gnuplot())
+        sql = ("SELECT g.round, g.slot, g.other, d.other FROM event g JOIN event d ON g.round = d.round AND g.slot = d.slot"
+               " WHERE g.text = 'G' AND d.text = 'D' AND g.round < 6 ORDER BY g.round DESC")
+        _, slot, donor, other = rows(self.path("ring"), sql)[0]
+        self.assertRegex(self.good("lineage", "ring"), rf"overwritten by a copy of {donor}, D of {other}")
+        self.assertRegex(self.good("lineage", "ring", "--member", str(slot)), rf" {slot}, a copy of {donor}, D of {other} ")
+
     def test_a_run_that_is_not_at_its_end(self):
         self.assertIn("\n8 rounds, 32 steps of each member\n", self.good("show", "pbt-3"))
         self.assertEqual(rows(self.path("pbt-3"), "SELECT value, aside FROM fact WHERE name = 'rounds'"), [("8", 1)])
         shutil.copytree(self.path("pbt-3"), self.path("going"))
         for change, words in (("UPDATE fact SET value = '20' WHERE name = 'rounds'",
                                "\n8 of 20 rounds, 32 steps of each member: not at its end yet\n"),
-                              ("UPDATE round SET stopped = 1 WHERE round = 8", "\n8 rounds, 32 steps of each member\n")):
+                              ("UPDATE round SET stopped = 1 WHERE round = 8",
+                               "\n8 rounds of 20, then stopped by its schedule, 32 steps of each member\n")):
             with sqlite3.connect(self.path("going") + "/run.db") as store:
                 store.execute(change)
             store.close()
@@ -379,6 +412,24 @@ class TestCompare(Case):
         self.assertTrue(self.good("show", "replay").startswith(
             f"toy: a replay of the schedule of member {slot} of pbt-3, one member, seed 3\n"))
 
+    def test_replays_over_seeds(self):
+        """Each has a schedule of its own, and a schedule without changes is also the last values."""
+        with open(self.path("still.lua"), "w") as file:
+            file.write(TOY.replace("seed = 3,", "seed = 3, exploit = pbt.none {},"))
+        for seed in ("3", "4"):
+            self.good("run", "still.lua", "--seed", seed, "--out", f"n-{seed}", path=without_gnuplot())
+            self.good("replay", f"n-{seed}", "--out", f"nr-{seed}", path=without_gnuplot())
+            self.good("replay", f"n-{seed}", "--constant", "--out", f"nk-{seed}", path=without_gnuplot())
+        self.good("replay", "n-3", "--member", "1", "--out", "other", path=without_gnuplot())
+        done = brood("compare", "n-3", "n-4", "nr-3", "nr-4", "nk-3", "nk-4", folder=FOLDER, path=without_gnuplot())
+        self.assertNotIn("left out", done.stderr)
+        for label in ("one member|no exploit|PBT", "schedule", "constant"):
+            self.assertRegex(done.stdout, rf"(?m)^({label}) +2 ")
+        done = brood("compare", "nr-3", "nr-4", "other", folder=FOLDER, path=without_gnuplot())
+        self.assertNotIn("left out", done.stderr)
+        self.assertRegex(done.stdout, r"(?m)^toy, as nr-3 +2 ")
+        self.assertRegex(done.stdout, r"(?m)^toy, as other +1 ")
+
     def test_long_labels_are_cut(self):
         for name in ("one", "two"):
             shutil.copytree(self.path("pbt-3"), self.path(name))
@@ -421,6 +472,27 @@ class TestPlots(Case):
         done = brood("compare", "plain", folder=FOLDER, path=without_gnuplot())
         self.assertEqual(done.returncode, FINE)
         self.assertIn("gnuplot is missing", done.stderr)
+
+
+    def test_a_full_disk(self):
+        """Pictures that are not whole do not take the places of those that are."""
+        tools = self.path("full")
+        shutil.copytree(without_gnuplot(), tools, symlinks=True)
+        for name in ("tail", "grep", "sed"):
+            os.symlink(shutil.which(name), os.path.join(tools, name))
+        with open(os.path.join(tools, "gnuplot"), "w") as file:  # opens what it is to draw, and comes no further
+            file.write("""#!/bin/sh\nsed -n "s/^set output '\\(.*\\)'/\\1/p" "$1" | while read f; do : > "$f"; done\n""")
+        os.chmod(file.name, 0o755)
+        shutil.copytree(self.path("pbt-3"), self.path("disk"))
+        with open(self.path("disk/scores.png"), "w") as file:
+            file.write("the old one")
+        done = brood("resume", "disk", "--rounds", "1", folder=FOLDER, path=tools)
+        self.assertEqual(done.returncode, FINE, done.stderr)
+        self.assertIn("gnuplot: scores.png cannot be written whole: is the disk full?", done.stdout + done.stderr)
+        with open(self.path("disk/scores.png")) as file:
+            self.assertEqual(file.read(), "the old one")
+        self.assertFalse(os.path.exists(self.path("disk/lineage.png")))
+        self.assertEqual([name for name in os.listdir(self.path("disk")) if name.startswith(".plot")], [])
 
 
 class TestNoRun(Case):

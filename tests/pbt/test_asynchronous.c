@@ -113,6 +113,27 @@ static void test_failures(void **state) {
     }
 }
 
+/* A state that a member does not take is its own failure. */
+static void test_bad_copy(void **state) {
+    (void)state;
+    Bench bench;
+    PbtRun *run;
+    PbtEnd end;
+    set_up(&bench, 8, 1);
+    bench.world.bad_copies = 1;
+    bench.options.exploit.bottom = bench.options.exploit.top = 0.5;
+    assert_ok(pbt_run_new(&run, &bench.options, &toy_error));
+    assert_ok(pbt_run_rounds(run, ROUNDS, &end, &toy_error));
+    pbt_run_free(run);
+    char *text = toy_export(bench.directory, false);
+    assert_non_null(strstr(text, ",failed,"));
+    assert_non_null(strstr(text, "copying: the toy is broken"));
+    assert_non_null(strstr(text, ",replaced,"));
+    assert_non_null(strstr(text, ",replaced,"));
+    memory_free(text);
+    tear_down(&bench);
+}
+
 /* Nobody of its age to copy: the first of all to be ready fails, then everybody. */
 static void test_all_fail(void **state) {
     (void)state;
@@ -275,11 +296,12 @@ static void test_interruption(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_replay),       cmocka_unit_test(test_controls),
-        cmocka_unit_test(test_failures),     cmocka_unit_test(test_all_fail),
-        cmocka_unit_test(test_resume),       cmocka_unit_test(test_killed),
-        cmocka_unit_test(test_ages),         cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_interruption), cmocka_unit_test(test_missing_state),
+        cmocka_unit_test(test_replay),        cmocka_unit_test(test_controls),
+        cmocka_unit_test(test_failures),      cmocka_unit_test(test_all_fail),
+        cmocka_unit_test(test_bad_copy),      cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_killed),        cmocka_unit_test(test_ages),
+        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_interruption),
+        cmocka_unit_test(test_missing_state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

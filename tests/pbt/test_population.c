@@ -336,6 +336,27 @@ static void test_circle(void **state) {
     assert_int_equal(atomic_load(&world.live), 0);
 }
 
+/* One that cannot be set aside fails; who copies it finds it as it was scored. */
+static void test_broken_circle(void **state) {
+    (void)state;
+    ToyWorld world = toy_world();
+    world.bad_copies = 1;
+    PbtKind kind = toy_kind(&world);
+    PbtOptions options = toy_options(&kind, 5, 5);
+    options.control = PBT_NO_EXPLORE;
+    options.exploit = (PbtExploit){.kind = PBT_EXPLOIT_CALLBACK, .token = 7};
+    options.callbacks.exploit = in_a_circle;
+    PbtRun *run = begin(&options);
+    double before = pbt_run_view(run, 0).values[0];
+    go(run, 1);
+    PbtView view = pbt_run_view(run, 0), copy = pbt_run_view(run, 4);
+    assert_true(view.failed);
+    assert_string_equal(view.failure, "copying: the toy is broken");
+    assert_true(!copy.failed && copy.parent == 0 && copy.values[0] == before);
+    pbt_run_free(run);
+    assert_int_equal(atomic_load(&world.live), 0);
+}
+
 static ptrdiff_t rubbish;
 static Status rubbish_donor(void *context, int64_t token, const PbtView *members, size_t count, size_t me,
                             PbtStream stream, ptrdiff_t *donor, Error *error) {
@@ -638,6 +659,7 @@ int main(void) {
         cmocka_unit_test(test_hypers_are_read_back),
         cmocka_unit_test(test_copies_are_proved),
         cmocka_unit_test(test_circle),
+        cmocka_unit_test(test_broken_circle),
         cmocka_unit_test(test_rubbish_from_callbacks),
         cmocka_unit_test(test_interruption),
         cmocka_unit_test(test_resting),

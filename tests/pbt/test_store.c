@@ -1006,6 +1006,37 @@ static void test_begun_from_another(void **state) {
     tear_down(&bench);
 }
 
+/* Where there is no room for all, the best begin, the best first. */
+static void test_begun_by_the_best(void **state) {
+    (void)state;
+    Bench bench, other;
+    PbtRun *run, *old;
+    PbtEnd end;
+    set_up(&bench, 1);
+    set_up(&other, 1);
+    assert_ok(pbt_run_new(&old, &other.options, &toy_error));
+    assert_ok(pbt_run_rounds(old, 3, &end, &toy_error));
+    bench.options.from = other.directory;
+    bench.options.population = 2;
+    assert_ok(pbt_run_new(&run, &bench.options, &toy_error));
+    size_t best[2] = {0, 0};
+    for (size_t place = 0; place < 2; place++) {
+        if (place == 1 && best[0] == 0) best[1] = 1;
+        for (size_t i = 0; i < MEMBERS; i++)
+            if ((place == 0 || i != best[0]) &&
+                pbt_run_view(old, i).score.score > pbt_run_view(old, best[place]).score.score)
+                best[place] = i;
+        PbtView mine = pbt_run_view(run, place), theirs = pbt_run_view(old, best[place]);
+        assert_true(mine.values[0] == theirs.values[0] && mine.values[1] == theirs.values[1]);
+        assert_string_equal(mine.state, theirs.state);
+    }
+    assert_true(best[0] != 0 || best[1] != 1); /* not the first two */
+    pbt_run_free(run);
+    pbt_run_free(old);
+    tear_down(&bench);
+    tear_down(&other);
+}
+
 static Status count_moments(void *context, PbtRun *run, PbtMoment moment, int64_t slot, Error *error) {
     int *counts = context;
     (void)error;
@@ -1069,6 +1100,7 @@ int main(void) {
         cmocka_unit_test(test_lineage),
         cmocka_unit_test(test_replay_of_a_lineage),
         cmocka_unit_test(test_begun_from_another),
+        cmocka_unit_test(test_begun_by_the_best),
         cmocka_unit_test(test_progress_and_ledger),
         cmocka_unit_test(test_nothing_there),
     };

@@ -44,6 +44,7 @@ typedef struct {
     int64_t all_fail_from;                    /* steps */
     bool deaf;                                /* hyperparameter h1 is not applied */
     bool forgetful;                           /* copies leave out theta[1] */
+    int64_t bad_copies;                       /* so many copies and states that are loaded go wrong */
     bool full_disk;                           /* saving fails */
     bool plateau;                             /* all scores are equal */
     bool dawdle;                              /* steps take a while, more for some slots */
@@ -154,7 +155,9 @@ static inline Status toy_copy(void *context, void *worker, void *member, void *d
                               Error *error) {
     ToyWorld *world = context;
     Toy *to = member, *from = donor;
-    (void)worker, (void)error;
+    (void)worker;
+    if (world->bad_copies > 0)
+        return world->bad_copies--, error_set(error, STATUS_INVALID, "the toy is broken");
     if (!isfinite(from->weights.theta[0])) world->copies_of_failed++;
     if (parts & 1) to->weights.theta[0] = from->weights.theta[0];
     if (parts & 2 && !world->forgetful) to->weights.theta[1] = from->weights.theta[1];
@@ -184,10 +187,13 @@ static inline Status toy_save(void *context, void *worker, void *member, const c
 
 static inline Status toy_load(void *context, void *worker, void *member, const char *folder, const char *hash,
                               Error *error) {
-    (void)context, (void)worker;
+    (void)worker;
+    ToyWorld *world = context;
     Toy *toy = member;
     char path[FILE_PATH_LIMIT];
     uint8_t *bytes;
+    if (world->bad_copies > 0)
+        return world->bad_copies--, error_set(error, STATUS_INVALID, "the toy is broken");
     size_t size;
     snprintf(path, sizeof path, "%s/%s", folder, hash);
     Status status = file_load(path, sizeof toy->weights, &bytes, &size, error);

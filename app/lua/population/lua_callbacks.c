@@ -285,8 +285,14 @@ static int explore_body(lua_State *L) {
     callback_push_values(L, &population->options.space, call->values);
     rng_push(L, call->stream);
     lua_call(L, 3, 2);
-    lua_pushfstring(L, "explore: what the function of %s returned", luaL_tolstring(L, -1, NULL));
-    callback_read_values(L, -4, &population->options.space, lua_tostring(L, -1), call->values);
+    const PbtSpace *space = &population->options.space;
+    const char *what =
+        lua_pushfstring(L, "explore: what the function of %s returned", luaL_tolstring(L, -1, NULL));
+    callback_read_values(L, -4, space, what, call->values);
+    for (size_t i = 0; i < space->count; i++)
+        if (!isfinite(call->values[i]))
+            script_error(L, "%s: hyperparameter %s is %f: a finite number was expected", what,
+                         space->hypers[i].name, error_number(call->values[i]));
     return 0;
 }
 

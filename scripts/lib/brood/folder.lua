@@ -1,6 +1,6 @@
 -- The directory of a run, and what is found in it:
 --
---     script.lua              the script as it was run
+--     script.lua, plan.lua    the script as it was run, and what else it was begun with
 --     run.db, states/         the run store (pbt/store/store.h), and the states that it refers to
 --     classifiers/            those that score it, by hash
 --     log.txt                 what was said
@@ -48,12 +48,24 @@ local function make_directory(given, name)
     command.fail "runs/ is full"
 end
 
--- A new directory, `given` or nil, for a run of the script.
-function folder.new(given, name, script)
+-- What a run of the experiment is begun with, apart from its script: plain data that is kept in its directory, so that it
+-- can be begun again. source: folder.source; more: { replays =, order = }, as train.begin knows them.
+function folder.plan(experiment, script, source, more)
+    local plan = { source = source, facts = {
+        script = files.absolute(script) or script, set = experiment:settings(),
+        replay = experiment.replay and plain.encode(experiment.replay),
+    } }
+    for name, value in pairs(more or {}) do plan[name] = value end
+    return plan
+end
+
+-- A new directory, `given` or nil, for a run of the script by a plan.
+function folder.new(given, name, script, plan)
     local text = command.read(script)
     local self = setmetatable({ directory = make_directory(given, name) }, Folder)
     command.try(function()
         files.make_folder(self:path "samples")
+        files.save(self:path "plan.lua", plain.encode(plan, "plan"))
         files.save(self:path "script.lua", text)
     end)
     return self
@@ -64,27 +76,46 @@ function Folder:discard() command.remove(self.directory) end
 
 -- ---- runs that are there -------------------------------------------------------------------------------------------
 
--- The run in a directory.
-function folder.open(directory)
+-- Whether anything is in the store: a run that is killed early has left no more than its plan.
+local function has_begun(self)
+    if files.kind(self:path "run.db") ~= "file" then return false end
+    local fine, message = pcall(record.fact, self.directory, "name")
+    return fine or not tostring(message):find("no run has been begun in it", 1, true)
+end
+
+-- The run in a directory. One that was ended before its first commit is refused, unless it is to be `begun`: then it has
+-- a `plan`, and its facts are as far as that knows them.
+function folder.open(directory, begun)
     local self = setmetatable({ directory = directory:gsub("(.)/+$", "%1") }, Folder)
     if files.kind(directory) ~= "folder" then
         command.fail("%s: there is no such run: the directory of a run expected, such as runs/00001-digits", directory)
     end
-    if files.kind(self:path "script.lua") and not files.kind(self:path "run.db") then
-        command.fail("%s: it was ended before it had begun: remove it, and begin it again", self.directory)
+    if files.kind(self:path "script.lua") ~= "file" then
+        command.fail("%s: not a run that can be used: it has no script.lua", directory)
     end
-    for _, name in ipairs { "script.lua", "run.db" } do
-        if files.kind(self:path(name)) ~= "file" then
-            command.fail("%s: not a run that can be used: it has no %s", directory, name)
-        end
+    if has_begun(self) then return self end
+    self.plan = self:kept_plan()
+    if not self.plan then
+        command.fail("%s: it was ended before it had begun: remove it, and begin it again", self.directory)
+    elseif not begun then
+        command.fail("%s: it was ended before it had begun: `brood resume %s` begins it", self.directory, self.directory)
     end
     return self
+end
+
+-- What it was begun with (folder.plan), or nil.
+function Folder:kept_plan()
+    if files.kind(self:path "plan.lua") ~= "file" then return nil end
+    return plain.decode(command.read(self:path "plan.lua"))
 end
 
 function Folder:path(name) return self.directory .. "/" .. name end
 
 -- What the store knows under a name, or nil.
-function Folder:fact(name) return command.try(record.fact, self.directory, name) end
+function Folder:fact(name)
+    if self.plan then return self.plan.facts[name] end
+    return command.try(record.fact, self.directory, name)
+end
 
 -- What the command line had changed: { { name, text }, ... }.
 function Folder:overrides()
@@ -198,13 +229,20 @@ local function lineage_of(self, slot, round)
     command.fail("%s: there is no member %d: at the end there are %s", self.directory, slot, join(slots))
 end
 
--- The member whose states people mean: that in `slot` at the end, or else the one with the best score ever. A table of
--- slot, round, state (a hash), age, values.
-function Folder:find_member(slot)
+-- The lineage of the member that people mean, itself the last: that in `slot` at the end, or else the one with the best
+-- score ever. Tables of slot, round, state (a hash, or ""), age, values.
+function Folder:find_lineage(slot)
     local best = not slot and command.try(record.best, self.directory)
     local lineage = lineage_of(self, slot or best.slot, best and best.round or nil)
     local last = lineage[#lineage]
     last.state = best and best.state or last.state
+    return lineage
+end
+
+-- That member, which must have a state.
+function Folder:find_member(slot)
+    local lineage = self:find_lineage(slot)
+    local last = lineage[#lineage]
     if not last.state or last.state == "" then
         command.fail("%s: no state of member %d is kept: it has failed", self.directory, last.slot)
     end
@@ -279,8 +317,16 @@ function folder.generator(path, slot)
     }
 end
 
--- What `from` means for an experiment: { run = directory, round = number or nil }, or { state = path }. Members that are
--- of another kind, rounds whose states are gone, and a state file that they cannot begin with are refused.
+-- The last round that all members have made; nil where there is none.
+local function last_round(run)
+    local rounds = command.try(record.export, run.directory).round
+    local last = rounds[#rounds].round
+    return last > 0 and last or nil
+end
+
+-- What `from` means for an experiment: { run = directory, round = number or nil }, or { state = path }, both from the
+-- root, and `name`, as it was given. Members that are of another kind, rounds whose states are gone, and a state file that
+-- they cannot begin with are refused.
 function folder.source(text, experiment)
     local kind = experiment.members and experiment.members.member or "gan"
     local directory, round = text:match "^(.*)@(%d+)$"
@@ -299,7 +345,7 @@ function folder.source(text, experiment)
                     round > last and "there" or "kept", join(kept_rounds(run, rounds, last)))
             end
         end
-        return { run = run.directory, round = round }
+        return { run = files.absolute(run.directory), round = round or last_round(run), name = run.directory }
     end
     if files.kind(text) ~= "file" then
         command.fail("%s: there is no such thing: the directory of a run, RUN@ROUND, or a state file expected", text)
@@ -310,7 +356,21 @@ function folder.source(text, experiment)
     end
     local member = experiment:member(experiment.seed, 0)
     command.try(member.load, member, text)
-    return { state = text }
+    return { state = files.absolute(text), name = text }
+end
+
+-- What the run itself was begun from, as `source` has it: {} of a run from scratch.
+function Folder:source(experiment)
+    local plan, name = self:kept_plan() or {}, self:fact "from"
+    if not name then return {} end
+    if files.kind(self:path "start.safetensors") then
+        return { state = files.absolute(self:path "start.safetensors"), name = name }
+    end
+    local from = plan.source and plan.source.run
+    if not from or files.kind(from) ~= "folder" then
+        command.fail("%s: it was begun from %s, which is gone: it cannot be made again", self.directory, from or name)
+    end
+    return folder.source(plan.source.round and ("%s@%d"):format(from, plan.source.round) or from, experiment)
 end
 
 return folder

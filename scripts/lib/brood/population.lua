@@ -15,6 +15,7 @@
 -- finds them.
 local check = require "brood.check"
 local core = require "brood.population.core"
+local files = require "brood.files"
 local members = require "brood.member"
 local plain = require "brood.plain"
 local script = require "brood.script"
@@ -274,10 +275,24 @@ end
 
 -- What is kept with each round, apart from what the core keeps.
 local function memory_of(self)
-    local fine, text = pcall(plain.encode, { state = self.kept.state, rounds = self.rounds }, "run")
+    for path, hash in pairs(script.modules()) do self.modules[path] = hash end
+    local memory = { state = self.kept.state, rounds = self.rounds, modules = self.modules }
+    local fine, text = pcall(plain.encode, memory, "run")
     local schedule = self.experiment.schedule
     if not fine then error(schedule and ("%s: the schedule: %s"):format(check.place(schedule), text) or text, 0) end
     return text
+end
+
+-- Modules that the script had loaded must be what they were; those that are gone are missed when they are loaded.
+local function recall(self, memory)
+    self.kept.state, self.rounds, self.modules = memory.state, memory.rounds, memory.modules or {}
+    for path, hash in pairs(self.modules) do
+        if files.kind(path) == "file" and files.hash(path) ~= hash then
+            self.core:close()
+            error(("%s: this module has changed since the run began: undo the change, or begin a new run from where"
+                .. " this one is: brood run SCRIPT --from %s"):format(path, self.directory), 0)
+        end
+    end
 end
 
 local OPTIONS = {
@@ -296,13 +311,27 @@ local OPTIONS = {
     interrupted = { "function" },
 }
 
+-- Members of another run have values of their own.
+local function initial_of(experiment, options)
+    if experiment.replay then return { values_of(experiment.replay[1]) } end
+    return not options.from and experiment.initial or nil
+end
+
+-- What is wrong with initial values is wrong in the script, which may have come to its end.
+local function new_core(experiment, spec, options)
+    local fine, result = pcall(core.new, spec, options.resume, options.whole)
+    if fine then return result end
+    local of_script = type(result) == "string" and result:find "^initial"
+    error(of_script and ("experiment (%s): %s"):format(experiment.line, result) or result, 0)
+end
+
 -- A run of the experiment; experiment:begin { ... }.
 function population.new(experiment, given)
     local options = check.fields("experiment:begin", given, OPTIONS)
     local functions, token_of = known_functions(experiment)
     local self = {
         experiment = experiment, seed = options.seed or experiment.seed, directory = options.directory,
-        rounds = experiment.rounds, kept = { state = {} }, functions = functions, token_of = token_of,
+        rounds = experiment.rounds, kept = { state = {} }, modules = {}, functions = functions, token_of = token_of,
     }
     local run = setmetatable({ fields = self }, meta)
     function self.make(slot, values)
@@ -317,7 +346,7 @@ function population.new(experiment, given)
     local spec = {
         space = space_of(experiment), seed = self.seed, population = experiment.population,
         interval = experiment.replay and math.min(experiment.interval, experiment.replay[1].steps) or experiment.interval,
-        initial = experiment.replay and { values_of(experiment.replay[1]) } or experiment.initial,
+        initial = initial_of(experiment, options),
         control = options.control or experiment.control, workers = options.workers, directory = options.directory,
         from = options.from, from_round = options.from_round, order = options.order,
         report_best = experiment.report_best, keep_best = experiment.keep_best, keep_every = experiment.keep_every,
@@ -329,9 +358,9 @@ function population.new(experiment, given)
     if experiment.steps then spec.interval = math.min(spec.interval, experiment.steps) end
     put_rules(spec, self)
     put_members(spec, self, scoring)
-    self.core = core.new(spec, options.resume, options.whole)
+    self.core = new_core(experiment, spec, options)
     local memory = plain.decode(self.core:memory())
-    if memory then self.kept.state, self.rounds = memory.state, memory.rounds end
+    if memory then recall(self, memory) end
     return run
 end
 

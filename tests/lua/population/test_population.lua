@@ -147,6 +147,9 @@ function Explore.test_bounds_and_rubbish()
     refused("there is no hyperparameter 'lr'", function(h) h.lr = 1 return h end)
     refused("there is no hyperparameter '[not a name]'", function() return { 1 } end)
     refused("hyperparameter pace is nan: a finite number was expected", function() return { pace = 0 / 0 } end)
+    refused(("what the function of tests/lua/population/test_population.lua:%d returned: hyperparameter pace is nan"):format(
+        debug.getinfo(1, "l").currentline + 1),
+        function() return { pace = 0 / 0 } end)
     refused("hyperparameter pace is inf", function() return { pace = math.huge } end)
     refused("thrown", function() error(setmetatable({}, { __tostring = function() return "thrown" end })) end)
     refused("(error object is a table value)", function() error {} end)

@@ -119,7 +119,9 @@ function Stores.test_from_another_run()
         for _, member in ipairs(narrow.members) do lu.assertTrue(member.values.new >= 5 and member.values.new <= 6) end
         fails("after round 9", function() from({}, { from_round = 9 }) end)
         fails("cannot be begun from", function() from({}, { from_round = 3, from = "/nowhere" }) end)
-        fails("cannot be given initial values as well", function() walk({}):begin { from = path } end)
+        local nine = { pace = 9 }
+        local own <close> = walk({ initial = { nine, nine, nine, nine } }):begin { from = path } -- which give way
+        lu.assertEquals(paces(own), { 1, 2, 3, 4 })
     end)
 end
 

@@ -16,19 +16,37 @@ local function hold_last(entries)
     return { held }
 end
 
+-- What is not replayed of a run that was no beginning.
+local function note_of(run, lineage)
+    local from, steps = run:fact "from", 0
+    for _, ancestor in ipairs(lineage) do steps = steps + ancestor.steps end
+    return from and ("%s was begun from %s: the replay is of the %d steps since then, and begins from scratch"):format(
+        run.directory, from, steps)
+end
+
 -- One member by the schedule of a lineage.
 local function replay_lineage(options, run)
-    local found = run:find_member(command.member(options))
-    local entries = history.schedule(command.try(record.lineage, run.directory, found.slot, found.round))
+    local lineage = run:find_lineage(command.member(options))
+    local found, entries = lineage[#lineage], history.schedule(lineage)
     if options.constant then entries = hold_last(entries) end
     local seed = command.whole(options, "seed", 0, math.maxinteger)
     local overrides = seed and { command.override("seed", ("%d"):format(seed), "--seed") } or {}
     local experiment = run:load_script(overrides)
     experiment:set_replay(entries)
     local what = options.constant and "the last values" or "the schedule"
-    return experiment, overrides, options.constant and "-constant" or "-replay", {
+    return experiment, options.constant and "-constant" or "-replay", {}, {
         replays = ("%s of member %d of %s"):format(what, found.slot, run.directory),
-    }
+    }, note_of(run, lineage)
+end
+
+-- As many as any member made: a run may have gone on for longer than its script says.
+local function rounds_of(order)
+    local made, most = {}, 0
+    for _, slot in ipairs(order) do
+        made[slot] = (made[slot] or 0) + 1
+        most = math.max(most, made[slot])
+    end
+    return most
 end
 
 -- The whole of an asynchronous run again, in the order of its ready moments: to the same numbers.
@@ -40,18 +58,18 @@ local function replay_order(options, run)
     if #order == 0 then
         command.fail("%s: not an asynchronous run: `brood run` on the same script and seed gives the same numbers", run.directory)
     end
-    return run:load_script(), {}, "-again", { order = order, replays = "the order of " .. run.directory }
+    local experiment = run:load_script()
+    experiment.rounds = rounds_of(order)
+    return experiment, "-again", run:source(experiment), { order = order, replays = "the order of " .. run.directory }
 end
 
 return command.main(function(options, directory)
     local run, workers = folder.open(directory), train.workers(options)
     folder.check_new(options.out)
     local again = options.order and replay_order or replay_lineage
-    local experiment, overrides, ending, chosen = again(options, run)
+    local experiment, ending, source, chosen, note = again(options, run)
     train.prepare(experiment)
-    local all = run:overrides()
-    table.move(overrides, 1, #overrides, #all + 1, all)
-    chosen.script, chosen.overrides = run:fact "script" or run:path "script.lua", all
-    chosen.source, chosen.workers = {}, workers
-    train.begin(folder.new(options.out, experiment.name .. ending, run:path "script.lua"), experiment, chosen)
+    local plan = folder.plan(experiment, run:fact "script" or run:path "script.lua", source, chosen)
+    local new = folder.new(options.out, experiment.name .. ending, run:path "script.lua", plan)
+    train.begin(new, experiment, plan, { workers = workers, note = note })
 end)

@@ -27,10 +27,8 @@ local function run(options, path, overrides, directory)
     local from = options.from or experiment.from
     local source, workers = from and folder.source(from, experiment) or {}, train.workers(options)
     train.prepare(experiment)
-    local run_folder = folder.new(directory, experiment.name, path)
-    return train.begin(run_folder, experiment, {
-        script = path, overrides = overrides, source = source, workers = workers,
-    })
+    local plan = folder.plan(experiment, path, source)
+    return train.begin(folder.new(directory, experiment.name, path, plan), experiment, plan, { workers = workers })
 end
 
 -- The same with seeds one after the other, for comparisons: directories DIR-1, DIR-2, ...

@@ -2,6 +2,7 @@
 local cache = require "brood.metric.cache"
 local command = require "brood.command"
 local files = require "brood.files"
+local pbt = require "brood.pbt"
 local pictures = require "brood.show.pictures"
 local population = require "brood.population"
 local watch = require "brood.show.watch"
@@ -96,6 +97,15 @@ function train.prepare(experiment)
     experiment:scoring(experiment.seed)
 end
 
+-- Of a top share of one member all parts come from that one.
+local function warn_of_recombination(log, experiment)
+    local exploit, population = experiment.exploit, experiment.population
+    if not experiment.recombine or not pbt.is_rule(exploit) or exploit.kind ~= "truncation" then return end
+    if math.min(math.floor(exploit.top * population + 0.5), population // 2) > 1 then return end
+    log("warning: recombine does nothing: of %d members the top share, %g, is one, who gives all parts", population,
+        exploit.top)
+end
+
 -- The state that all members begin with is kept: a run that is killed early begins with it again.
 local START = "start.safetensors"
 
@@ -104,30 +114,38 @@ local function keep_start(folder, state)
     return folder:path(START)
 end
 
--- A new run in a new directory. options: script (its path), overrides, source (folder.source), workers, replays, order
--- (of ready moments, to make an asynchronous run again).
-function train.begin(folder, experiment, options)
+local function kept_start(folder)
+    return files.kind(folder:path(START)) == "file" and folder:path(START) or nil
+end
+
+-- A run in its directory, which holds nothing yet but the plan (folder.plan): source (folder.source), replays (what, in
+-- words), order (of ready moments, to make an asynchronous run again). options: workers; note (to be told); again (it was
+-- ended before it had begun), and more (so many rounds).
+function train.begin(folder, experiment, plan, options)
     local log = watch.log(folder:path "log.txt")
     log("%s", experiment:describe())
     watch.tell_classes(log, experiment.data)
+    warn_of_recombination(log, experiment)
+    if options.note then log("note: %s", options.note) end
     log("run: %s", folder.directory)
     local show = watch.new(folder, experiment, log)
     local chosen = population_options(folder, show, options)
-    chosen.from, chosen.from_round = options.source.run, options.source.round
-    chosen.start = options.source.state and keep_start(folder, options.source.state)
-    chosen.order = options.order
+    local source, start = plan.source, kept_start(folder)
+    chosen.from, chosen.from_round = source.run, source.round
+    chosen.start = start or source.state and keep_start(folder, source.state)
+    chosen.order = plan.order
     chosen.facts = {
-        { name = "script", value = files.absolute(options.script) or options.script, aside = true },
+        { name = "script", value = plan.facts.script, aside = true },
         { name = "machine", value = files.machine(), aside = true },
     }
-    local from = options.source.run or options.source.state
-    if from then table.insert(chosen.facts, { name = "from", value = from, aside = true }) end
-    if options.replays then table.insert(chosen.facts, { name = "replays", value = options.replays, aside = true }) end
+    if source.name then table.insert(chosen.facts, { name = "from", value = source.name, aside = true }) end
+    if plan.replays then table.insert(chosen.facts, { name = "replays", value = plan.replays, aside = true }) end
     local fine, run = pcall(population.new, experiment, chosen)
     if not fine then
-        folder:discard()
+        if not options.again then folder:discard() end
         command.fail("%s", run)
     end
+    if options.more then command.try(run.extend, run, options.more) end
     guarded(folder, show, run, function()
         keep_classifiers(folder, run)
         if not experiment.members then pictures.reals(folder:path "reals.png", experiment) end
@@ -153,6 +171,9 @@ local function revive(folder, experiment, chosen)
         message = ("%s\n`brood resume %s --whole` goes back to the last round whose states are whole"):format(message,
             folder.directory)
     end
+    if chosen.whole and message:find(folder:path "states/", 1, true) then
+        message = message .. "\nthere is no round whose states are whole: it cannot go on; begin a new run"
+    end
     command.fail("%s", message)
 end
 
@@ -163,19 +184,21 @@ function train.resume(folder, experiment, options)
     local show = watch.new(folder, experiment, log)
     local chosen = population_options(folder, show, options)
     chosen.resume, chosen.whole = true, options.whole
-    if files.kind(folder:path(START)) == "file" then chosen.start = folder:path(START) end
+    chosen.start = kept_start(folder)
     local run = revive(folder, experiment, chosen)
     if options.more then command.try(run.extend, run, options.more) end
-    local round = run.round
+    local round, planned = run.round, run.planned
     if run.stopped or round >= run.rounds then
         run:close()
         guarded(folder, show, nil, function() -- it may have been ended before these
             show:last()
             show.painter:finish()
         end)
-        command.fail("%s: all its %d rounds are done: --rounds N trains for N rounds more", folder.directory, round)
+        local ended = round < planned and "it was stopped by its schedule after round %d of " .. planned
+            or "all its %d rounds are done"
+        command.fail("%s: " .. ended .. ": --rounds N trains for N rounds more", folder.directory, round)
     end
-    log("resumed after round %d of %d", round, run.planned)
+    log("resumed after round %d of %d", round, planned)
     go(folder, experiment, run, show, log)
 end
 

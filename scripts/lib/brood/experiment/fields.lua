@@ -116,13 +116,13 @@ local FIELDS = {
     recombine = { "boolean" },                       -- G and D from a donor each
     mode = { "string", choices = { "synchronous", "asynchronous" }, default = "synchronous" },
     control = { "string", choices = CONTROLS, default = "off" },
-    initial = { "list of tables of hyperparameters, one a member,", is = is_list_of(is_table) },
+    initial = { "list of tables of hyperparameters, one a member,", is = is_list_of(is_table) }, -- but those of `from`
     replay = { "schedule, as `brood show RUN --schedule` prints it,", is = is_list_of(is_table) },
     report_best = { "number", integer = true, min = 0, default = 0 }, -- report scores of so many best ones; 0: of all
     keep_best = { "number", integer = true, min = 1, default = 1 },  -- states of the best scores ever
     keep_every = { "number", integer = true, min = 0, default = 0 }, -- and those of every n-th round
     seed = { "number", integer = true, min = 0, default = 1 },
-    from = { "string" }, -- start with the members of this run (RUN or RUN@ROUND), or with this state file
+    from = { "string" }, -- start with the members of this run (RUN or RUN@ROUND), its best if it has more; or with this state
 }
 
 fields.rules = FIELDS
@@ -211,8 +211,19 @@ local function check_report_names(report)
     end
 end
 
+-- Where there are no rounds that all make together, none can be shorter: steps are so many rounds.
+local function count_rounds(self)
+    if self.mode ~= "asynchronous" or not self.steps then return end
+    if self.steps % self.interval ~= 0 then
+        script.fail(("experiment: steps (--steps): a multiple of the interval, %d, expected, since the last round of an"
+            .. " asynchronous run is no shorter than others, got %d"):format(self.interval, self.steps))
+    end
+    self.rounds, self.steps = math.min(self.rounds, self.steps // self.interval), nil
+end
+
 function fields.check_population(self)
     fields.check_replay(self)
+    count_rounds(self)
     local copies = self.population > 1
     for _, name in ipairs { "exploit", "explore" } do self[name] = self[name] or fields.usual(name, self) end
     local compares = pbt.is_rule(self.exploit) and self.exploit.kind ~= "none" and self.control ~= "random-search"

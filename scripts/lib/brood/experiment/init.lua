@@ -102,6 +102,7 @@ function Experiment:scoring(seed) return scoring.of(self, seed) end
 
 -- What the store is told of a run.
 function Experiment:facts(by) return scoring.facts(self, by) end
+function Experiment:settings() return scoring.settings(self) end
 
 -- A population in training: population.lua.
 function Experiment:begin(options)

@@ -63,6 +63,13 @@ local function real_spread(self)
     return require("brood.image").spread(self.data:samples(1, math.min(SPREAD_IMAGES, self.data:count())))
 end
 
+-- What the command line changed, a line each; nil: nothing.
+function scoring.settings(self)
+    local set = {}
+    for i, override in ipairs(self.overrides or {}) do set[i] = override[1] .. "=" .. override[2] end
+    return #set > 0 and table.concat(set, "\n") or nil
+end
+
 -- What the store is told of a run, apart from what pbt/ tells by itself.
 function scoring.facts(self, by)
     local facts = {}
@@ -77,9 +84,7 @@ function scoring.facts(self, by)
     fact("data", self.data and tostring(self.data) or nil)
     fact("replay", self.replay and require("brood.plain").encode(self.replay) or nil)
     fact("rounds", planned_rounds(self), true)
-    local set = {}
-    for i, override in ipairs(self.overrides or {}) do set[i] = override[1] .. "=" .. override[2] end
-    fact("set", #set > 0 and table.concat(set, "\n") or nil, true)
+    fact("set", scoring.settings(self), true)
     local told, named = by and by.told or {}, {}
     fact("select", self.select and told[1] and told[1].name or self.members and "score" or "none") -- else members are only ranked
     fact("select.better", told[1] and told[1].better or "higher")

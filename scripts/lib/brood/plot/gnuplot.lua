@@ -1,4 +1,5 @@
--- Pictures by gnuplot: each is drawn under another name and then renamed, so that a viewer never sees half of one.
+-- Pictures by gnuplot: each is drawn under another name and renamed if it is whole, so that a viewer never sees half of
+-- one, and an old one stays where there is no room for the new.
 local files = require "brood.files"
 
 local gnuplot = {}
@@ -114,22 +115,28 @@ function gnuplot.tidy(folder)
     end
 end
 
+-- Gives a picture its name. A PNG file ends with the chunk IEND, which is missing where the disk was full.
+local function rename(temporary, file)
+    local path = shell_quote("./" .. file)
+    return ("if tail -c 12 %s 2>/dev/null | grep -aq IEND; then mv -f -- %s %s; else code=1; echo %s; fi"):format(temporary,
+        temporary, path, shell_quote(file .. " cannot be written whole: is the disk full?"))
+end
+
 -- Starts drawing pictures { { file = name in the folder, script = text, height = pixels or nil }, ... } and returns at
 -- once something to ask: job:busy(), and job:finish(), which waits, and returns true, or nil and what gnuplot says.
 function gnuplot.start(folder, pictures)
     local mark = (".plot-%x-"):format(math.floor(files.seconds() * 1e6))
-    local words = {}
+    local words, renames = {}, {}
     for i, picture in ipairs(pictures) do
         local temporary = ("%s%d.png"):format(mark, i)
-        local rename = ("mv -f -- %s %s"):format(temporary, shell_quote("./" .. picture.file))
-        words[#words + 1] = begin(temporary, picture.height) .. picture.script
-            .. ("\nunset output\nsystem(%s)\n"):format(gnuplot.quote(rename))
+        words[#words + 1] = begin(temporary, picture.height) .. picture.script .. "\nunset output\n"
+        renames[#renames + 1] = rename(temporary, picture.file)
     end
     local script = folder .. "/" .. mark .. "script"
     files.save(script, table.concat(words, "\n"))
     io.stdout:flush()
-    local command = "cd -- %s && trap '' INT; gnuplot %sscript 2>&1; code=$?; rm -f %s*; exit $code"
-    local pipe = assert(io.popen(command:format(shell_quote(folder), mark, mark)))
+    local command = "cd -- %s && trap '' INT; gnuplot %sscript 2>&1; code=$?; %s; rm -f %s*; exit $code"
+    local pipe = assert(io.popen(command:format(shell_quote(folder), mark, table.concat(renames, "; "), mark)))
     local job = {}
     function job:busy() return files.kind(script) ~= nil end
     function job:finish()

@@ -23,6 +23,21 @@ local function path(node)
     return rows
 end
 
+local MARKS = { -- what the schedule did: the points that show it
+    forked = { 8, "fork" }, pinned = { 4, "pinned" }, set = { 12, "set by the schedule" }, added = { 10, "added" },
+}
+local MARKED = { "forked", "pinned", "set", "added" }
+
+-- { [word] = rows of what happened then }
+local function marks_of(run)
+    local marks = { forked = {}, pinned = {}, set = {}, added = {} }
+    for _, node in ipairs(run.nodes) do
+        if node.forked then table.insert(marks.forked, { node.begins, node.slot }) end
+        for _, act in ipairs(node.acts) do table.insert(marks[act.word], { run.times[act.round], node.slot }) end
+    end
+    return marks
+end
+
 local function append(rows, more) table.move(more, 1, #more, #rows + 1, rows) end
 
 local function data_of(run)
@@ -72,6 +87,14 @@ function lineage.script(run)
     add("NaN with lines lw %.1f lc rgb '%s' title 'died out'", thin, colors.green)
     add("$best using 1:2 with points pt 7 ps %.1f lc rgb '%s' title '%s'", dot, colors.black,
         run.ranked == "age" and "trained longest" or "the best score ever")
+    local marks = marks_of(run)
+    for _, word in ipairs(MARKED) do
+        if #marks[word] > 0 then
+            data = data .. block(word, marks[word])
+            add("$%s using 1:2 with points pt %d ps 2 lw 2 lc rgb '%s' title '%s'", word, MARKS[word][1], colors.black,
+                MARKS[word][2])
+        end
+    end
     if any_failed then
         add("$failed using 1:2 with points pt 2 ps 1.2 lw 2 lc rgb '%s' title 'failed'", colors.red)
     end

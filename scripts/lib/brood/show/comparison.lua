@@ -67,9 +67,24 @@ local function script_of(run)
     return script, table.concat(changed, ", ")
 end
 
+-- What follows from being a replay.
+local OF_A_REPLAY = {
+    control = true, population = true, exploit = true, explore = true, interval = true, replay = true,
+}
+
+-- Of a replay of a run: whether its schedule or its last values; else nil.
+local function replayed(run)
+    if not run.facts.replay or not run.facts.replays then return nil end
+    return run.facts.replays:find "^the last values" and "constant" or "schedule"
+end
+
+-- Each replay has a schedule of its own: what they share is the experiment.
 local function signature(run, names)
-    local words = { script_of(run) }
-    for _, name in ipairs(names) do words[#words + 1] = name .. "=" .. tostring(run.facts[name]) end
+    local kind = replayed(run)
+    local words = { script_of(run), kind }
+    for _, name in ipairs(names) do
+        if not (kind and OF_A_REPLAY[name]) then words[#words + 1] = name .. "=" .. tostring(run.facts[name]) end
+    end
     return table.concat(words, "\n")
 end
 
@@ -87,11 +102,6 @@ local function add_rule(traits, name, rule)
     end
 end
 
--- What follows from being a replay.
-local OF_A_REPLAY = {
-    control = true, population = true, exploit = true, explore = true, interval = true, replay = true,
-}
-
 -- What a label may say of a run: its facts, rules in their parts. Without exploit there are no rules. Of replays it
 -- says what was replayed, in the place of all that follows from that.
 local function traits_of(run, names)
@@ -99,7 +109,7 @@ local function traits_of(run, names)
     for _, name in ipairs(names) do
         local rule = name == "exploit" or name == "explore"
         if run.facts.replay and OF_A_REPLAY[name] then
-            traits.control = (run.facts.replays or ""):find "^the last values" and "constant" or "schedule"
+            traits.control = replayed(run) or "schedule"
         elseif not rule then
             traits[name] = run.facts[name] or traits[name]
         elseif run.control ~= "random-search" then
@@ -189,11 +199,18 @@ local function add_run(arm, run, warnings)
     if not twin then arm.runs[#arm.runs + 1] = run end
 end
 
+-- Whether an arm has a replay of the same seed that is not the same run, as of another member.
+local function has_another_schedule(arm, run)
+    local twin = arm and arm.seeds[run.seed]
+    return twin ~= nil and twin.facts.replay ~= run.facts.replay
+end
+
 -- Of two runs that are the same the longer one is kept.
 local function make_arms(runs, warnings)
     local names, arms, by_signature = names_of(runs), {}, {}
     for _, run in ipairs(runs) do
         local key = signature(run, names)
+        while has_another_schedule(by_signature[key], run) do key = key .. "+" end
         local arm = by_signature[key]
         if not arm then
             arm = { runs = {}, seeds = {} }

@@ -4,7 +4,7 @@
 --
 --     member              rounds  classifier_score
 --     * 11                1-6     2.954 to 7.871   overwritten by a copy of 4
---     * └─ 4              7-20    8.192 to 8.915   best ever, 9.407, in round 12
+--     * └─ 4              7-20    8.192 to 8.915   best ever, 9.407, in round 12; pinned after round 15
 --
 -- Marked with * is the lineage of the best member ever.
 local history = require "brood.show.history"
@@ -59,9 +59,9 @@ end
 local function fate_of(run, branch, following)
     local last = branch.nodes[#branch.nodes]
     local next_node = following[last.round] and following[last.round][last.slot]
-    if last.failed and next_node then return ("failed, replaced by a copy of %d"):format(next_node.parent.slot) end
+    if last.failed and next_node then return "failed, replaced by " .. history.origin(next_node) end
     if last.failed then return "failed" end
-    if next_node then return ("overwritten by a copy of %d"):format(next_node.parent.slot) end
+    if next_node then return "overwritten by " .. history.origin(next_node) end
     for _, event in ipairs(run.events) do
         if event.kind == "dropped" and event.slot == last.slot then return "dropped" end
     end
@@ -83,6 +83,21 @@ local function rounds_of(branch)
     return first == last and ("%d"):format(first) or ("%d-%d"):format(first, last)
 end
 
+-- What a schedule did with a member, each word once: "pinned after round 3", "set after 5 rounds, the first 2".
+local function add_acts(words, nodes)
+    local counts, first, order = {}, {}, {}
+    for _, node in ipairs(nodes) do
+        for _, act in ipairs(node.acts) do
+            if not first[act.word] then order[#order + 1], first[act.word] = act.word, act.round end
+            counts[act.word] = (counts[act.word] or 0) + 1
+        end
+    end
+    for _, word in ipairs(order) do
+        words[#words + 1] = counts[word] == 1 and ("%s after round %d"):format(word, first[word])
+            or ("%s after %d rounds, the first %d"):format(word, counts[word], first[word])
+    end
+end
+
 local function remarks_of(run, branch, following)
     local words = {}
     for _, node in ipairs(branch.nodes) do
@@ -91,6 +106,7 @@ local function remarks_of(run, branch, following)
             words[1] = ("%s, %s, in round %d"):format(what, text.number(node.score), node.round)
         end
     end
+    add_acts(words, branch.nodes)
     words[#words + 1] = fate_of(run, branch, following)
     if not branch.alive then words[#words + 1] = "died out" end
     return table.concat(words, "; ")
@@ -160,6 +176,7 @@ function forest.lines(run, all)
     if dead > 0 then rows[#rows + 1] = dead_line("", dead, last) end
     local lines = text.table(rows, { true, true, true, true, true })
     if brief then lines[#lines + 1] = ("%d branches in all: --all shows each"):format(size) end
+    if run.stopped then lines[#lines + 1] = ("stopped by its schedule after round %d"):format(run.rounds) end
     return lines
 end
 
@@ -188,9 +205,10 @@ function forest.lineage_lines(run, node)
     end
     for _, stretch in ipairs(stretches) do
         local first, last = stretch.nodes[1], stretch.nodes[#stretch.nodes]
-        local copied = first.parent and not goes_on(first)
+        local words = { tostring(first.slot), first.parent and not goes_on(first) and history.origin(first) or nil }
+        add_acts(words, stretch.nodes)
         local row = {
-            rounds_of(stretch), first.slot .. (copied and (", a copy of %d"):format(first.parent.slot) or ""),
+            rounds_of(stretch), table.concat(words, ", "),
             ("%s to %s"):format(text.count(first.begins), text.count(last.ends)), scores_of(stretch),
         }
         for _, hyper in ipairs(run.hypers) do

@@ -12,6 +12,7 @@
 --                                    scores; better is "higher" or "lower", nil where nobody said so
 --     hypers                         { { name =, kind =, low =, high =, labels = }, ... } in order of name
 --     rounds, planned                rounds done; rounds that it is to have, nil where it has come to its end
+--     stopped                        rounds that it was to have, where its schedule stopped it before
 --     times                          steps that a member has had by the end of a round, times[0] = 0
 --     nodes                          all members at all rounds' ends, in order of round, then slot
 --     tips                           those that the population now comes from, in order of slot
@@ -26,6 +27,10 @@
 --     failed, flagged                flagged: better than real images by over three standard deviations
 --     values                         hyperparameters that it was trained with: { NAME = number }
 --     parent, children               who its weights come from: the node that was copied, or itself a round before
+--     forked                         it is a copy that the schedule asked for
+--     parts                          { { name =, slot = }, ... }: of a copy, what another member than its parent gave
+--     acts                           { { word = "pinned" or "set" or "added", round = }, ... }: what the schedule did with
+--                                    it after that round, the one before or, if there is no later node, its own
 --     steps, training, scoring, saving   of this round: steps, CPU seconds
 --     begins, ends                   times
 --     alive                          whether any of the tips descends from it
@@ -138,7 +143,7 @@ local function read_times(self)
         self.times[round] = self.times[round - 1] + interval
     end
     local planned = number_of(self.facts, "rounds")
-    if planned and planned > self.rounds and not stopped[self.rounds] then self.planned = planned end
+    if planned and planned > self.rounds then self[stopped[self.rounds] and "stopped" or "planned"] = planned end
 end
 
 local function flagged(self, rank, deviation)
@@ -152,7 +157,7 @@ local function new_node(self, row)
         round = row.round, slot = row.slot, age = row.age, state = row.state, failed = row.failed == 1,
         rank = rank, score = rank and (self.ranked == "age" and row.age or self.sign * rank), deviation = row.deviation,
         flagged = flagged(self, rank, row.deviation), reports = {}, report_deviations = {},
-        signals = {}, values = {}, children = {},
+        signals = {}, values = {}, children = {}, acts = {},
         steps = row.steps, training = 0, scoring = 0, saving = 0,
         begins = self.times[row.round - 1], ends = self.times[row.round],
     }
@@ -212,6 +217,27 @@ local function read_parents(self)
     end
 end
 
+local ACTS = { pinned = "pinned", values = "set", added = "added" }
+
+-- What events tell of nodes: acts of the schedule, and who else gave a part of a copy.
+local function read_acts(self)
+    for _, event in ipairs(self.events) do
+        local node = event.slot and get(self.at, event.round + 1, event.slot)
+        local copied = event.kind == "copied" or event.kind == "replaced"
+        if node and event.kind == "forked" then
+            node.forked, node.parts = true, nil
+        elseif node and copied and event.text ~= "" and node.parent and event.other ~= node.parent.slot then
+            node.parts = node.parts or {}
+            table.insert(node.parts, { name = tostring(event.text):gsub("%c", " "), slot = event.other })
+        end
+        node = node or event.slot and get(self.at, event.round, event.slot)
+        local set_by_replay = event.kind == "values" and self.facts.replay
+        if node and ACTS[event.kind] and not set_by_replay then 
+            table.insert(node.acts, { word = ACTS[event.kind], round = event.round })
+        end
+    end
+end
+
 -- ---- the population as it is now -----------------------------------------------------------------------------------
 
 -- The last node of each member that has not been dropped.
@@ -250,6 +276,7 @@ function history.read(directory)
     read_values(self)
     read_parents(self)
     self.events = rows_of(self, "event")
+    read_acts(self)
     find_tips(self)
     find_best(self)
     self.tables = nil
@@ -257,6 +284,13 @@ function history.read(directory)
 end
 
 -- ---- questions -----------------------------------------------------------------------------------------------------
+
+-- "a copy of 2, D of 3" of a node that is one.
+function history.origin(node)
+    local words = { ("%s of %d"):format(node.forked and "a fork" or "a copy", node.parent.slot) }
+    for _, part in ipairs(node.parts or {}) do words[#words + 1] = ("%s of %s"):format(part.name, part.slot) end
+    return table.concat(words, ", ")
+end
 
 -- The node and its ancestors, the first first.
 function history.lineage(node)

@@ -28,7 +28,8 @@ local function add_what(lines, run)
         add(lines, "%s of %s rounds, %s of each member: not at its end yet", text.count(run.rounds),
             text.count(run.planned), steps)
     else
-        add(lines, "%s, %s of each member", plural(run.rounds, "round", "rounds"), steps)
+        add(lines, "%s%s, %s of each member", plural(run.rounds, "round", "rounds"), run.stopped
+            and (" of %s, then stopped by its schedule"):format(text.count(run.stopped)) or "", steps)
     end
     if run.ranked == "selection" then
         add(lines, "selected by %s, %s is better", run.score, better)
