@@ -76,12 +76,20 @@ class Exactness(PopulationCase):
         schedule = ("schedule = function(run) run.state[run.round] = math.random()"
                     " if run.round == 2 then run:add(1) elseif run.round == 4 then run:drop(1) end end,")
         self.write("ring.lua", ring(schedule))
+        without_plots, with_plots = self.environment, dict(os.environ)
         longest = self.timed("run", "ring.lua", "--out", "whole")
         whole, kills, same = self.export("whole"), 0, 0
+        self.environment = with_plots
+        longest_with_plots = self.timed("run", "ring.lua", "--out", "drawn")
         for number in range(KILLS):
-            run = f"run{number}"
-            kills += self.kill_until_done("ring.lua", run, longest, number, "--workers", str(1 + number % 2))
+            run, draws = f"run{number}", number % 3 == 2
+            self.environment = with_plots if draws else without_plots
+            kills += self.kill_until_done("ring.lua", run, longest_with_plots if draws else longest, number, "--workers",
+                                          str(1 + number % 2))
             same += self.export(run) == whole
+            for picture in ("scores.png", "lineage.png") if draws and os.path.exists(self.path("drawn", "scores.png")) else ():
+                if os.path.exists(self.path(run, picture)):  # what is there is whole
+                    png(self.path(run, picture))
             states = {name for name in os.listdir(self.path(run, "states"))}
             self.assertEqual(states, set(os.listdir(self.path("whole", "states"))))
             shutil.rmtree(self.path(run))
