@@ -173,6 +173,7 @@ bench: $(benches)
 	OPENBLAS_NUM_THREADS=1 $(out)/bench/bench_conv
 	OPENBLAS_NUM_THREADS=1 $(out)/bench/bench_step
 	OPENBLAS_NUM_THREADS=1 $(out)/bench/bench_metrics
+	OPENBLAS_NUM_THREADS=1 $(out)/bench/bench_trainer
 # What a score costs and can tell; which images that cheat are caught; how good the classifiers are and how long they
 # take (CIFAR-10's for minutes, and the files must be there).
 bench-scores: $(out)/brood
@@ -216,7 +217,7 @@ help:
 	@echo 'make test         all tests, after installing what they need'
 	@echo 'make test-asan    the C tests under the address and undefined behaviour sanitizers'
 	@echo 'make fuzz         TARGET=idx|cifar|png|state|store SECONDS=1800: libFuzzer (needs clang and libclang-rt-14-dev)'
-	@echo 'make bench        speed of convolutions and of a whole training step, as shares of sgemm'
+	@echo 'make bench        speed of convolutions and of a whole training step, as shares of sgemm; what a trainer adds to it'
 	@echo 'make bench-scores time and spread of scores, images that cheat, classifiers (minutes)'
 	@echo 'make bench-population  time outside training steps, two workers against one, memory of 45 members'
 	@echo 'make bench-torch  the same training step beside PyTorch (needs python3-torch)'
