@@ -44,7 +44,7 @@ else
 endif
 
 # On all cores, unless the user has said on how many.
-parallel = $(MAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+parallel = $(MAKE) $(if $(filter -j%,$(MAKEFLAGS))$(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 
 # ---- sources -------------------------------------------------------------------------------------------------
 # Files named *_simd.c hold the numeric loops: compiled once for each instruction set, chosen at run time.

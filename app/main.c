@@ -111,7 +111,7 @@ static const Command COMMANDS[] = {
      "The script returns brood.experiment { ... }. What becomes of it is kept in a new directory, by "
      "default\n"
      "the next free one of runs/00001-NAME, runs/00002-NAME, ...:\n"
-     "  script.lua             the script as it was run\n"
+     "  script.lua, plan.lua   the script as it was run, and what else it was begun with\n"
      "  run.db, states/        all numbers of the run, and the states of its members\n"
      "  classifiers/           those that score it\n"
      "  start.safetensors      the state that all members began with, after --from STATE\n"
@@ -125,11 +125,15 @@ static const Command COMMANDS[] = {
      "                         how scores and hyperparameters went, and who descends from whom\n"
      "Ctrl-C stops after the round that is running; a second one stops at once. `brood resume` goes on."},
     {"resume", "RUN", "go on with a run, as if it had never stopped", 1, 1, "brood.command.resume", NULL,
-     RESUME_OPTIONS, "RUN is the directory of the run. The script must be what it was when the run began."},
+     RESUME_OPTIONS,
+     "RUN is the directory of the run. The script, and what it requires, must be what it was when the run "
+     "began.\n"
+     "A run that was ended before its first round was kept starts over."},
     {"replay", "RUN", "train one member by the schedule that a run has found, or make the run again", 1, 1,
      "brood.command.replay", NULL, REPLAY_OPTIONS,
      "Of a run that was begun with --from, the replay is of what it trained itself, and begins from "
-     "scratch."},
+     "scratch;\n"
+     "with --order it begins where the run began, which must still be there."},
     {"check", "SCRIPT", "build an experiment, and print what it is made of and what a run will take", 1, 1,
      "brood.command.check", NULL, CHECK_OPTIONS, NULL},
     {"show", "RUN", "what was run, what came of it, and what it cost", 1, 1, "brood.command.show", NULL,

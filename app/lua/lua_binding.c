@@ -7,15 +7,15 @@
 
 #include "app/app.h"
 #include "app/lua/data/lua_data.h"
-#include "app/lua/lua_files.h"
 #include "app/lua/data/lua_image.h"
+#include "app/lua/lua_files.h"
 #include "app/lua/lua_initializer.h"
 #include "app/lua/lua_model.h"
-#include "app/lua/population/lua_record.h"
 #include "app/lua/lua_script.h"
 #include "app/lua/lua_terminal.h"
 #include "app/lua/metric/lua_metric.h"
 #include "app/lua/population/lua_population.h"
+#include "app/lua/population/lua_record.h"
 #include "app/names.h"
 
 const BindingModule *const binding_modules[] = {&binding_graph,    &binding_data,        &binding_model,

@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -144,7 +145,7 @@ typedef struct {
 
 static volatile sig_atomic_t interrupted;
 static Notice notices[2]; /* one that holds, and one that may be written */
-static volatile sig_atomic_t holds;
+static atomic_int holds;
 
 static double seconds_of(clockid_t clock) {
     struct timespec now;
@@ -174,7 +175,8 @@ static void append_duration(char *line, size_t room, double seconds) {
 
 /* A second signal finds the default handler, and ends the program. */
 static void note_signal(int number) {
-    const Notice *notice = &notices[holds];
+    const Notice *notice = &notices[atomic_load(&holds)];
+    int error = errno;
     char line[3 * NOTICE] = "\n";
     double left = notice->ends - seconds_of(CLOCK_MONOTONIC);
     interrupted = number;
@@ -184,16 +186,17 @@ static void note_signal(int number) {
     append(line, sizeof line, "\n");
     ssize_t unused = write(STDERR_FILENO, line, strlen(line));
     (void)unused;
+    errno = error;
 }
 
 /* files.at_interrupt(first, last [, ends]): "FIRST, about 40 s" until `ends` on the clock of files.seconds,
  * then "LAST" */
 static int at_interrupt(lua_State *L) {
-    int next = !holds;
+    int next = !atomic_load(&holds);
     notices[next] = (Notice){.ends = luaL_optnumber(L, 3, 0)};
     append(notices[next].first, NOTICE, binding_text(L, 1, "at_interrupt: first"));
     append(notices[next].last, NOTICE, binding_text(L, 2, "at_interrupt: last"));
-    holds = next;
+    atomic_store(&holds, next);
     return 0;
 }
 

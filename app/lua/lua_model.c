@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "app/lua/graph/lua_graph.h"
 #include "app/lua/data/lua_data.h"
+#include "app/lua/graph/lua_graph.h"
 #include "app/lua/lua_script.h"
 #include "base/memory.h"
 #include "base/random.h"

@@ -212,7 +212,8 @@ static const char *const TABLES[] = {
     /* By the place of its name among the kind's signals. */
     "CREATE TABLE signal(round INT, slot INT, signal INT, value REAL, PRIMARY KEY(round, slot, signal))"
     " WITHOUT ROWID",
-    /* As it stood after exploit and explore, and goes into the next round. `reports`: values, then deviations. */
+    /* As it stood after exploit and explore, and goes into the next round. `reports`: values, then
+       deviations. */
     "CREATE TABLE standing(round INT, slot INT, parent INT NOT NULL, parent_round INT NOT NULL, steps INT "
     "NOT NULL, age INT NOT NULL,"
     " failed INT NOT NULL, pinned INT NOT NULL, score REAL, deviation REAL, fitness REAL, window BLOB NOT "

@@ -277,7 +277,8 @@ static const Table TABLES[] = {
      "SELECT round, slot, steps, age, failed, score, deviation, fitness, state FROM scored ORDER BY round, "
      "slot",
      false},
-    {"reported", "SELECT round, slot, report, value, deviation FROM reported ORDER BY round, slot, report", false},
+    {"reported", "SELECT round, slot, report, value, deviation FROM reported ORDER BY round, slot, report",
+     false},
     {"signal",
      "SELECT round, slot, fact.value AS name, signal.value AS value FROM signal JOIN fact"
      " ON fact.name = 'signal.' || signal ORDER BY round, slot, signal",

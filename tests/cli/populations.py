@@ -94,7 +94,7 @@ class PopulationCase(Case):
         done = subprocess.run([BROOD, "export", run, "--json"], cwd=self.folder, env=self.environment,
                               capture_output=True, text=True, check=False)
         if done.returncode:
-            self.assertIn("no run has been begun in it", done.stderr)
+            self.assertIn("it was ended before it had begun", done.stderr)
         return done.returncode == FINE
 
     def kill_until_done(self, script, run, longest, seed, *options):

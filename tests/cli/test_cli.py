@@ -127,6 +127,17 @@ class Doctor(Case):
 
 
 class Scripts(Case):
+    def test_what_is_said_at_an_interrupt(self):
+        for seconds, words in ((600, "first, about 10 minutes, last"), (40.4, "first, about 40 s, last"),
+                               (10800, "first, about 3 hours, last"), (-1, "first, last")):
+            done = brood("lua", "-", given=f'''
+                local files = require "brood.files"
+                files.at_interrupt("first", ", last", files.seconds() + {seconds})
+                files.watch_interrupt()
+                io.popen("kill -INT $PPID"):close()
+                print(files.interrupted())''')
+            self.assertEqual((done.stdout, done.stderr), ("true\n", "\n" + words + "\n"))
+
     def test_arguments(self):
         done = self.run_script('print(arg[0]:match "[^/]*$", arg[1], arg[2], #arg, arg[-1], ...)',
                                "one", "--two")

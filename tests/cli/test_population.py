@@ -9,7 +9,7 @@ import signal
 import sys
 import unittest
 
-from case import FINE, INTERRUPTED, USAGE, png
+from case import FAILED, FINE, INTERRUPTED, USAGE, png
 from populations import PopulationCase, ring
 
 TOY = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "scripts", "experiments", "toy.lua"))
@@ -119,7 +119,9 @@ class Exactness(PopulationCase):
                 shutil.rmtree(self.path("run", "states"))
                 if store is not None:
                     self.write("run/run.db", store)
-                self.assertIn("ended before it had begun: `brood resume run` begins it", self.fails("replay", "run"))
+                for words in (["replay"], ["show"], ["lineage"], ["export", "--csv"], ["compare"], ["grid"],
+                              ["score", "--real", "ring"]):
+                    self.assertIn("ended before it had begun: `brood resume run` begins it", self.fails(*words, "run"))
                 self.brood("resume", "run")
                 self.assertEqual(self.export("run"), self.export(f"whole{number}"))
                 shutil.rmtree(self.path("run"))
@@ -553,6 +555,33 @@ class Asynchronous(PopulationCase):
         said = self.fails("replay", "members", "--order", "--out", "none")
         self.assertRegex(said, "members: it was begun from .*/run, which is gone: it cannot be made again")
 
+    def test_an_order_that_is_left_and_taken_up_again(self):
+        """Killed before anything was kept, and in the middle; then it goes on for more rounds."""
+        self.run_ring("run", "--workers", "2", rounds="2", **self.FIELDS)
+        self.brood("resume", "run", "--rounds", "4", "--workers", "2")
+        self.brood("replay", "run", "--order", "--out", "again")
+        os.makedirs(self.path("begun", "samples"))
+        for name in ("plan.lua", "script.lua"):
+            shutil.copy(self.path("again", name), self.path("begun"))
+        self.brood("resume", "begun")
+        self.assertEqual(self.export("begun"), self.export("run"))
+        self.write("part.lua", """local experiment = require "brood.command".load "ring.lua"
+            local order = require "brood.record".order "run"
+            local run <close> = experiment:begin {
+                directory = "part", order = table.move(order, 1, 9, 1, {}),
+                facts = { { name = "script", value = "ring.lua", aside = true } },
+            }
+            run:go(6)""")
+        self.brood("lua", "part.lua")
+        for name in ("plan.lua", "script.lua", "samples"):
+            take = shutil.copytree if name == "samples" else shutil.copy
+            take(self.path("again", name), self.path("part", name))
+        self.assertEqual(len(self.store("part")["turn"]), 9)
+        self.brood("resume", "part", "--rounds", "4", "--workers", "2")
+        self.assertEqual(self.export("part"), self.export("run"))
+        self.brood("resume", "part", "--rounds", "1")
+        self.assertEqual(self.round("part"), 7)
+
     def test_steps(self):
         """As many rounds as they are; there is no shorter one."""
         self.run_ring("run", "--steps", "60", **self.FIELDS)
@@ -639,6 +668,14 @@ class Alarms(PopulationCase):
         self.assertIn("alarms: D won 2\n", said)
         self.assertEqual(self.points("run"), self.points("whole"))
         self.assertIn("alarms: D won 2\n", whole)
+
+    def test_told_when_an_error_comes_between(self):
+        self.write("boom.lua", FROZEN.replace("rounds = 6", """rounds = 6,
+            schedule = function(run) if run.round == 4 and os.getenv "BOOM" then error("boom", 0) end end"""))
+        self.brood("run", "boom.lua", "--out", "run", code=FAILED, env=dict(self.environment, BOOM="1"))
+        self.brood("resume", "run")
+        told = [line for line in self.read("run", "log.txt").splitlines() if line.startswith("alarm, ")]
+        self.assertEqual([line[:25] for line in told], ["alarm, step 400, member 0", "alarm, step 400, member 1"])
 
     def test_none(self):
         said = self.run_frozen("run", "--set", "hyper.g_lr=0.002")

@@ -267,6 +267,7 @@ class Trouble(TinyCase):
         said = self.brood("run", "tiny.lua", "--out", "gone", code=FAILED, **limit(40000)).stderr
         self.assertNotRegex(said, "intact|kept|resume")
         self.assertFalse(os.path.exists(self.path("gone")))
+        self.assertFalse(os.path.exists(self.path("none")))
 
     def test_a_full_device(self):
         if not os.path.exists("/dev/full"):
@@ -394,7 +395,7 @@ class Resuming(TinyCase):
             self.assertIn("run.db: it is damaged", self.fails(*arguments))
         self.write("run/run.db", "")
         self.assertIn("run: it was ended before it had begun: `brood resume run` begins it", self.fails("grid", "run"))
-        self.assertIn("run.db: no run has been begun in it", self.fails("show", "run"))
+        self.assertIn("run: it was ended before it had begun: `brood resume run` begins it", self.fails("show", "run"))
 
 
 class States(TinyCase):

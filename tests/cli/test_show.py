@@ -305,6 +305,8 @@ class TestShow(Case):
         reported = {(row["round"], row["slot"]): row["value"] for row in tables["reported"]}
         for row in tables["scored"]:
             self.assertEqual(row["score"], reported[row["round"], row["slot"]])
+        facts = json.loads(self.good("export", "low", "--json", "--ledger"))["fact"]
+        self.assertEqual(float(facts["ceiling"]), float(facts["report.1.ceiling"]))
         best = min(row["score"] for row in tables["scored"] if row["round"] == 1)
         self.assertRegex(said, rf"\n +1 +20  {best:.3f} ")
 

@@ -4,8 +4,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "app/lua/graph/lua_graph.h"
 #include "app/lua/data/lua_image.h"
+#include "app/lua/graph/lua_graph.h"
 #include "app/lua/lua_script.h"
 
 static Value *value_check(lua_State *L, int index, const char *what) {
@@ -54,12 +54,14 @@ static int image_scatter(lua_State *L) {
     ScatterStyle style = scatter_style(binding_number(L, 1, "image.scatter: extent"));
     const Value *reals = value_check(L, 2, "image.scatter: real points");
     const Value *fakes = value_check(L, 3, "image.scatter: generated points");
-    if (!lua_isnoneornil(L, 4)) style.side = binding_integer(L, 4, "image.scatter: side", 16, IMAGE_SIDE_LIMIT);
+    if (!lua_isnoneornil(L, 4))
+        style.side = binding_integer(L, 4, "image.scatter: side", 16, IMAGE_SIDE_LIMIT);
     if (reals->count % 2 || fakes->count % 2) script_error(L, "image.scatter: points (n, 2) expected");
     Value *made = value_push(L, (Shape){.rank = 4, .size = {1, style.side, style.side, 3}});
     Image picture;
     Error error;
-    if (scatter_plot(&style, reals->data, reals->count / 2, fakes->data, fakes->count / 2, &picture, NULL, &error))
+    if (scatter_plot(&style, reals->data, reals->count / 2, fakes->data, fakes->count / 2, &picture, NULL,
+                     &error))
         script_error(L, "%s", error.message);
     bytes_to_image(picture.pixels, made->count, made->data);
     image_free(&picture);
@@ -136,7 +138,8 @@ static const BindingFunction FUNCTIONS[] = {
      "integer})",
      "Writes images (n, height, width, channels) in [-1, 1] as one PNG.", image_grid},
     {"scatter", "(extent: number, real: brood.Value, fake: brood.Value, side?: integer): brood.Value",
-     "Plots points (n, 2), real ones blue, generated ones orange: an image (1, side, side, 3).", image_scatter},
+     "Plots points (n, 2), real ones blue, generated ones orange: an image (1, side, side, 3).",
+     image_scatter},
     {"spread", "(images: brood.Value): number",
      "How much images differ: the standard deviation of each pixel over all of them, averaged over the "
      "pixels.",

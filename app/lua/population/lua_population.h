@@ -30,8 +30,8 @@ typedef struct {
     const Scorer *scorer, *reporter; /* of the GANs; NULL: none */
     ProgramKind *program;
     double sign; /* of the score as people say it: -1 where lower is better, which pbt/ knows nothing of */
-    bool asks;  /* a function of the table tells when to stop */
-    bool going; /* pbt/ is at work: what its functions call must leave the run alone */
+    bool asks;   /* a function of the table tells when to stop */
+    bool going;  /* pbt/ is at work: what its functions call must leave the run alone */
     /* Where callbacks find Lua: set by whoever enters. Nothing of pbt/ runs outside of such a call. */
     lua_State *L;
     int self; /* place of the population on its stack */

@@ -63,12 +63,14 @@ end
 function folder.new(given, name, script, plan)
     local text = command.read(script)
     local self = setmetatable({ directory = make_directory(given, name) }, Folder)
-    command.try(function()
+    local fine, message = pcall(function()
         files.make_folder(self:path "samples")
         files.save(self:path "plan.lua", plain.encode(plan, "plan"))
         files.save(self:path "script.lua", text)
     end)
-    return self
+    if fine then return self end
+    self:discard()
+    command.fail("%s", message)
 end
 
 -- Of a run that could not be begun nothing stays.
@@ -81,6 +83,14 @@ local function has_begun(self)
     if files.kind(self:path "run.db") ~= "file" then return false end
     local fine, message = pcall(record.fact, self.directory, "name")
     return fine or not tostring(message):find("no run has been begun in it", 1, true)
+end
+
+-- For commands that read a store: a run that was ended before its first commit has nothing to show.
+function folder.check_begun(directory)
+    local self = setmetatable({ directory = directory }, Folder)
+    if files.kind(self:path "plan.lua") and not has_begun(self) then
+        command.fail("%s: it was ended before it had begun: `brood resume %s` begins it", directory, directory)
+    end
 end
 
 -- The run in a directory. One that was ended before its first commit is refused, unless it is to be `begun`: then it has
@@ -306,7 +316,7 @@ function folder.generator(path, slot)
         experiment = run:load_script()
         member = experiment:member(experiment.seed, 0, values_of_state(run, path:match "([%da-f]+)%.safetensors$"))
         command.try(member.load, member, path)
-    elseif files.kind(path .. "/run.db") == "file" then
+    elseif files.kind(path .. "/run.db") == "file" or files.kind(path .. "/plan.lua") == "file" then
         experiment, member = folder.open(path):revive(slot)
     else
         return nil

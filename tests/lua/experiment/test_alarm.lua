@@ -135,9 +135,20 @@ function Run.test_scores()
     lu.assertEquals(told(run_of(6, function(node)
         if node.round == 5 and node.slot == 1 then node.reports[1] = 0.1 end
     end)), "")
-    lu.assertEquals(told(run_of(3, function(node)
+    lu.assertEquals(told(run_of(3, function(node) -- which is suspicious already
         if node.round == 2 and node.slot == 1 then node.score, node.rank = 10, 10 end
-    end)), "2.1 ceiling of classifier_score")
+    end)), "")
+    lu.assertEquals(told(run_of(3, function(node)
+        if node.round == 2 then node.reports[1] = 1 end
+    end)), "")
+    lu.assertEquals(told(run_of(3, function(node)
+        if node.round >= 2 then node.reports[1] = 1.1 end
+    end)), "2.0 ceiling of spread_out")
+    local others = run_of(6, function(node)
+        if node.round == 5 then node.reports[1] = 0.1 end
+    end)
+    others.facts.kind = "lua"
+    lu.assertEquals(told(others), "")
     local unmeasured = run_of(6, function(node) if node.round == 4 then node.reports[1] = nil end end)
     lu.assertEquals(told(unmeasured), "")
 end

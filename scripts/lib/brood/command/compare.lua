@@ -1,5 +1,6 @@
 -- brood compare RUN... [-o FILE]: the scores of runs at equal steps, arm by arm, and a picture of them.
 local command = require "brood.command"
+local folder = require "brood.folder"
 local comparison = require "brood.show.comparison"
 local files = require "brood.files"
 local history = require "brood.show.history"
@@ -130,6 +131,7 @@ end
 return command.main(function(options, ...)
     local runs = {}
     for i, directory in ipairs { ... } do
+        folder.check_begun(directory)
         runs[i] = command.try(history.read, directory)
         if runs[i].rounds == 0 then command.fail("%s: no round has been done in it yet", directory) end
     end

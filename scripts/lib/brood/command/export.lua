@@ -1,6 +1,7 @@
 -- brood export RUN --csv|--json [--ledger]: every number that script and seed determine, in a fixed order, on
 -- standard output: two exports of equal runs are equal byte for byte. With --ledger also what they do not determine.
 local command = require "brood.command"
+local folder = require "brood.folder"
 local record = require "brood.record"
 
 -- The tables of a store in their order; each is in the JSON document even when it is empty.
@@ -105,6 +106,9 @@ local function turn_scores(tables)
     local lower = false
     for _, row in ipairs(tables.fact or {}) do lower = lower or row.name == "select.better" and row.value == "lower" end
     if not lower then return end
+    for _, row in ipairs(tables.fact) do
+        if row.name == "ceiling" then row.value = ("%.17g"):format(0.0 - tonumber(row.value)) end
+    end
     for _, name in ipairs { "scored", "standing" } do
         for _, row in ipairs(tables[name] or {}) do row.score = row.score and 0.0 - row.score end
     end
@@ -112,6 +116,7 @@ end
 
 return command.main(function(options, directory)
     if not options.csv == not options.json then command.misuse "export: one of --csv and --json expected" end
+    folder.check_begun(directory)
     local tables = command.try(record.export, directory, options.ledger)
     turn_scores(tables)
     local write = options.csv and write_csv or write_json

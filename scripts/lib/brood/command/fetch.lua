@@ -159,18 +159,20 @@ local function fetch(kind, download, from)
     local part = stage .. "/" .. download.folder
     command.remove(stage)
     make_folders(part)
+    local others
     local fine, message = pcall(function()
         gather(kind, download, from, part)
         for _, split in ipairs { "train", "test" } do print(tostring(data[kind] { path = stage, split = split })) end
-        local others = in_the_way(kind, download, stage)
+        others = in_the_way(kind, download, stage)
         move_all(part, download.home .. "/" .. download.folder)
-        for _, path in ipairs(others) do
-            assert(os.remove(path))
-            print(("removed %s: it would be read in the place of what was fetched"):format(path))
-        end
     end)
     command.remove(stage)
     if not fine then error(("%s\nnothing was kept"):format(message), 0) end
+    for _, path in ipairs(others) do
+        local gone, why = os.remove(path)
+        if not gone then error(("%s: remove it: it is read in the place of what was fetched"):format(why), 0) end
+        print(("removed %s: it would be read in the place of what was fetched"):format(path))
+    end
     print(("kept in %s/%s"):format(download.home, download.folder))
 end
 

@@ -39,16 +39,6 @@ local function replay_lineage(options, run)
     }, note_of(run, lineage)
 end
 
--- As many as any member made: a run may have gone on for longer than its script says.
-local function rounds_of(order)
-    local made, most = {}, 0
-    for _, slot in ipairs(order) do
-        made[slot] = (made[slot] or 0) + 1
-        most = math.max(most, made[slot])
-    end
-    return most
-end
-
 -- The whole of an asynchronous run again, in the order of its ready moments: to the same numbers.
 local function replay_order(options, run)
     for _, name in ipairs { "member", "constant", "seed" } do
@@ -59,7 +49,6 @@ local function replay_order(options, run)
         command.fail("%s: not an asynchronous run: `brood run` on the same script and seed gives the same numbers", run.directory)
     end
     local experiment = run:load_script()
-    experiment.rounds = rounds_of(order)
     return experiment, "-again", run:source(experiment), { order = order, replays = "the order of " .. run.directory }
 end
 

@@ -5,6 +5,7 @@ local files = require "brood.files"
 local pbt = require "brood.pbt"
 local pictures = require "brood.show.pictures"
 local population = require "brood.population"
+local record = require "brood.record"
 local watch = require "brood.show.watch"
 
 local train = {}
@@ -36,6 +37,7 @@ end
 local function guarded(folder, show, run, f)
     local fine, result = pcall(f)
     if fine then return result end
+    pcall(show.tell_alarms, show, show.looked, true)
     show.log:write("stopped: ", show.trouble or tostring(result), "\n")
     local message = show.trouble and show.trouble:match "^(.-)\nstack traceback" or tostring(result)
     command.fail("%s: %s\nall rounds that were finished are kept: %s", folder.directory, message,
@@ -52,8 +54,11 @@ end
 local function go(folder, experiment, run, show, log)
     files.watch_interrupt()
     show:open(run)
-    local ended = guarded(folder, show, run, function() return run:go(nil, files.interrupted) end)
-    show:close()
+    local ended = guarded(folder, show, run, function()
+        local how = run:go(nil, files.interrupted)
+        show:close()
+        return how
+    end)
     if ended == "interrupted" then
         log("interrupted after round %d: `brood resume %s` goes on", run.round, folder.directory)
         run:close()
@@ -118,6 +123,16 @@ local function kept_start(folder)
     return files.kind(folder:path(START)) == "file" and folder:path(START) or nil
 end
 
+-- As many as any member made: a run that is made again may have gone on for longer than its script says.
+local function rounds_of(order)
+    local made, most = {}, 0
+    for _, slot in ipairs(order) do
+        made[slot] = (made[slot] or 0) + 1
+        most = math.max(most, made[slot])
+    end
+    return most
+end
+
 -- A run in its directory, which holds nothing yet but the plan (folder.plan): source (folder.source), replays (what, in
 -- words), order (of ready moments, to make an asynchronous run again). options: workers; note (to be told); again (it was
 -- ended before it had begun), and more (so many rounds).
@@ -133,7 +148,7 @@ function train.begin(folder, experiment, plan, options)
     local source, start = plan.source, kept_start(folder)
     chosen.from, chosen.from_round = source.run, source.round
     chosen.start = start or source.state and keep_start(folder, source.state)
-    chosen.order = plan.order
+    if plan.order then chosen.order, experiment.rounds = plan.order, rounds_of(plan.order) end
     chosen.facts = {
         { name = "script", value = plan.facts.script, aside = true },
         { name = "machine", value = files.machine(), aside = true },
@@ -185,6 +200,8 @@ function train.resume(folder, experiment, options)
     local chosen = population_options(folder, show, options)
     chosen.resume, chosen.whole = true, options.whole
     chosen.start = kept_start(folder)
+    local order = (folder:kept_plan() or {}).order -- what is left of it
+    if order and #record.order(folder.directory) < #order then chosen.order = order end
     local run = revive(folder, experiment, chosen)
     if options.more then command.try(run.extend, run, options.more) end
     local round, planned = run.round, run.planned

@@ -86,7 +86,8 @@ function scoring.facts(self, by)
     fact("rounds", planned_rounds(self), true)
     fact("set", scoring.settings(self), true)
     local told, named = by and by.told or {}, {}
-    fact("select", self.select and told[1] and told[1].name or self.members and "score" or "none") -- else members are only ranked
+    -- Without one members are only ranked.
+    fact("select", self.select and told[1] and told[1].name or self.members and "score" or "none")
     fact("select.better", told[1] and told[1].better or "higher")
     fact("select.honest", told[1] and told[1].honest and "yes" or nil)
     fact("spread", exact(real_spread(self)), true)

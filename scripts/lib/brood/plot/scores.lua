@@ -226,11 +226,12 @@ function scores.script(run)
     local alarms, flags = alarmed(run, panel.score_of), flagged(run)
     local best = run.best and run.ranked ~= "age" and { { run.best.ends, run.best.score } } or {}
     local marks = { "$alarms using 1:2 with " .. ALARM, "$flags using 1:2 with " .. FLAG, "$best using 1:2 with " .. BEST }
+    local what = (run.ranked == "age" and "losses" or "scores") .. " along lineages"
     local below = FOOT + (report and REPORT or 0)
     local words = {
         data_of(run, panel, lines), report and data_of(run, report, lines) or "", block("alarms", alarms),
         block("flags", flags), block("best", best),
-        ("set multiplot title %s font 'Sans,13'\n"):format(quote(scores.title(run, run.ranked == "age" and "losses along lineages" or "scores along lineages"))),
+        ("set multiplot title %s font 'Sans,13'\n"):format(quote(scores.title(run, what))),
         gnuplot.steps(run.times[run.rounds]), "set lmargin 11\nset rmargin 4\nunset key\n",
         report and "" or "set xlabel 'steps'\n", place(panel, 1 - HEAD - below, below), crosses,
         panel_script(run, panel, lines, marks),

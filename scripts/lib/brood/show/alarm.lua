@@ -60,8 +60,8 @@ function alarm.look(signals, real_spread)
     end
     local spread = last(signals, "spread", 1)[1]
     if real_spread and spread and #signals > SOONEST and spread < COLLAPSED * real_spread then
-        say("collapse", ("collapse: what G makes differs by %.2g, what is real by %.2g: G makes nearly the same every time"):format(
-            spread, real_spread))
+        say("collapse", ("collapse: what G makes differs by %.2g, what is real by %.2g: G makes nearly the same every"
+            .. " time"):format(spread, real_spread))
     end
     for _, player in ipairs { "D", "G" } do say(player .. " explodes", exploded(signals, player)) end
     return found
@@ -143,8 +143,10 @@ local function add_scores(alarms, run, from)
         local found = {}
         if best[round] then history[#history + 1] = scores_of(run, best[round]) end
         if best[round] and round >= from - 1 then
-            for i, one in ipairs(metric.alarms(history, facts)) do
-                found[i] = { kind = ("%s of %s"):format(one.kind, one.name), text = one.message }
+            for _, one in ipairs(metric.alarms(history, facts)) do
+                local flagged = one.kind == "ceiling" and one.score == 1 -- as suspicious, wherever scores are shown
+                local kind = ("%s of %s"):format(one.kind, one.name)
+                if not flagged then found[#found + 1] = { kind = kind, text = one.message } end
             end
             if round >= from then add_new(alarms, best[round], found, before) end
         end
@@ -156,6 +158,7 @@ end
 -- { round =, slot =, node =, kind =, text = }, in order of round.
 function alarm.of(run, from)
     local alarms, real_spread = {}, tonumber(run.facts.spread)
+    if run.facts.kind and run.facts.kind ~= "gan" then return alarms end -- others' scores mean what they like
     from = from or 1
     for _, node in ipairs(run.nodes) do
         if node.round >= from then

@@ -232,7 +232,7 @@ local function read_acts(self)
         end
         node = node or event.slot and get(self.at, event.round, event.slot)
         local set_by_replay = event.kind == "values" and self.facts.replay
-        if node and ACTS[event.kind] and not set_by_replay then 
+        if node and ACTS[event.kind] and not set_by_replay then
             table.insert(node.acts, { word = ACTS[event.kind], round = event.round })
         end
     end

@@ -67,7 +67,9 @@ local function add_scores(lines, run, columns)
     for i = by_report and 2 or 1, #run.reports do
         local report = run.reports[i]
         local name = ("report: %s%s"):format(report.name, report.better == "lower" and ", lower is better" or "")
-        local function cell(node) return node and node.reports[i] and text.noisy(node.reports[i], node.report_deviations[i]) or "-" end
+        local function cell(node)
+            return node and node.reports[i] and text.noisy(node.reports[i], node.report_deviations[i]) or "-"
+        end
         row(name, cell, report.ceiling, report.ceiling_deviation)
     end
     lines[#lines + 1] = ""

@@ -72,9 +72,19 @@ end
 local Show = {}
 Show.__index = Show
 
+-- The alarms that were told before a run was resumed: { [line] = true }.
+local function told_alarms(path)
+    local told = {}
+    if files.kind(path) ~= "file" then return told end
+    for line in io.lines(path) do
+        if line:find "^alarm, " then told[line] = true end
+    end
+    return told
+end
+
 function watch.new(folder, experiment, log)
     local self = setmetatable({ folder = folder, experiment = experiment, log = log }, Show)
-    self.told, self.next_look = {}, 0 -- alarms
+    self.told, self.looked, self.next_look = told_alarms(log.path), 0, 0
     self.painter = plot.painter(folder.directory, function(line) log("%s", line) end)
     return self
 end
@@ -115,15 +125,15 @@ function Show:draw(run, round)
     pictures.members(name .. "-members.png", experiment, rows)
 end
 
--- What its members' signals and the best scores tell, and of rounds that it is done with by now. Reading
--- the store takes longer the longer the run, so not every round is looked at at once.
-function Show:tell_alarms(round)
+-- What members' signals and the best scores tell. Reading the store takes longer the longer the run, so not every round
+-- is looked at at once, unless it is the last look. What has been told stands in the log.
+function Show:tell_alarms(round, last)
     local now = files.seconds()
-    if self.experiment.members or now < self.next_look then return end
+    if self.experiment.members or not last and now < self.next_look then return end
     for _, one in ipairs(alarm.of(history.read(self.folder.directory), self.looked + 1)) do
-        local key = ("%d %d %s"):format(one.round, one.slot, one.kind)
-        if not self.told[key] then self.log("alarm, step %d, member %d: %s", one.node.ends, one.slot, one.text) end
-        self.told[key] = true -- in an asynchronous run some members are ahead
+        local line = ("alarm, step %d, member %d: %s"):format(one.node.ends, one.slot, one.text)
+        if not self.told[line] then self.log("%s", line) end
+        self.told[line] = true -- in an asynchronous run some members are ahead
     end
     self.looked = round
     self.next_look = files.seconds() + SHARE * (files.seconds() - now)
@@ -191,14 +201,14 @@ end
 function Show:open(run)
     self.round_start, self.steps = files.seconds(), run.members[1].steps
     self:expect(run)
-    self.looked = run.round -- what is known by now was told when it came up
     if not self.experiment.members and self.experiment.population == 1 then return end
     local scores, experiment = run.scores, self.experiment
     local reports = {}
     for i = 2, #(scores or {}) do reports[i - 1] = scores[i].name end
     local options = {
         hypers = experiment:moving(), reports = experiment.members and experiment.members.reports or reports,
-        score = scores and (experiment.select and "" or "report: ") .. scores[1].name or "score", lower = scores and scores[1].better == "lower" or nil,
+        score = scores and (experiment.select and "" or "report: ") .. scores[1].name or "score",
+        lower = scores and scores[1].better == "lower" or nil,
         unscored = not scores and not experiment.members or nil,
         rounds = run.planned, interval = run.interval, images = not experiment.members and self:images() or nil,
         asynchronous = experiment.mode == "asynchronous",
@@ -266,8 +276,7 @@ end
 function Show:close()
     self.log:status(nil)
     files.at_interrupt("drawing the last pictures", "; Ctrl-C again stops at once")
-    self.next_look = 0
-    self:tell_alarms(self.looked)
+    self:tell_alarms(self.looked, true)
     if self.log.table then self.log.table:finish() end
     self.log.table = nil
 end
