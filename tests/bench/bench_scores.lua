@@ -2,7 +2,7 @@
 -- classifier score wanders from draw to draw, beside what the program says. Times are the processor's, of one thread.
 --     brood lua tests/bench/bench_scores.lua [time] [spread] [gaming [mnist]] [classifiers [digits] [mnist] [cifar10]]
 local brood = require "brood"
-local files = require "brood.files"
+local command = require "brood.command"
 local history = require "brood.show.history"
 local nn, loss, optim, data, metric = brood.nn, brood.loss, brood.optim, brood.data, brood.metric
 
@@ -39,13 +39,6 @@ local function dcgan(width, set, options)
     }
 end
 
-local function remove(path)
-    if files.kind(path) == "folder" then
-        for _, name in ipairs(files.list(path)) do remove(path .. "/" .. name) end
-    end
-    os.remove(path)
-end
-
 -- The least seconds of training and of scoring that a round took, by the ledger of a run.
 local function costs(experiment)
     local directory = os.tmpname()
@@ -56,7 +49,7 @@ local function costs(experiment)
     for _, node in ipairs(history.read(directory).nodes) do
         training, scoring = math.min(training, node.training), math.min(scoring, node.scoring)
     end
-    remove(directory)
+    command.remove(directory)
     return training, scoring
 end
 

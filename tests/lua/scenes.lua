@@ -1,6 +1,6 @@
 -- Populations for tests: members that walk, folders that vanish again, and what a run's store tells of events.
 local brood = require "brood"
-local files = require "brood.files"
+local command = require "brood.command"
 local record = require "brood.record"
 local pbt = brood.pbt
 
@@ -37,18 +37,11 @@ function scenes.paces(run)
     return list
 end
 
-local function remove(path)
-    if files.kind(path) == "folder" then
-        for _, name in ipairs(files.list(path)) do remove(path .. "/" .. name) end
-    end
-    os.remove(path)
-end
-
 function scenes.in_folder(f)
     local path = os.tmpname()
     os.remove(path)
     local fine, message = pcall(f, path)
-    remove(path)
+    command.remove(path)
     if not fine then error(message, 0) end
 end
 

@@ -1,6 +1,7 @@
 -- What a run leaves behind, read by brood.record, and what history makes of it.
 local support = dofile "tests/lua/support.lua"
 local brood = require "brood"
+local command = require "brood.command"
 local files = require "brood.files"
 local history = require "brood.show.history"
 local population = require "brood.population"
@@ -11,13 +12,6 @@ local pbt = brood.pbt
 local POPULATION, ROUNDS, INTERVAL = 5, 6, 4
 
 -- ---- runs to read --------------------------------------------------------------------------------------------------
-
-local function remove(path)
-    if files.kind(path) == "folder" then
-        for _, name in ipairs(files.list(path)) do remove(path .. "/" .. name) end
-    end
-    os.remove(path)
-end
 
 local made = {}
 
@@ -241,7 +235,7 @@ function Refusals.test_damage()
             refused = refused + 1
             lu.assertStrContains(message, "run.db")
         end
-        remove(table.remove(made))
+        command.remove(table.remove(made))
     end
     lu.assertTrue(refused > 10)
 end
@@ -250,5 +244,5 @@ local code = 0
 local exit = os.exit
 os.exit = function(status) code = status == true and 0 or status == false and 1 or status or 0 end
 support.main { TestRecord = Record, TestHistory = History, TestRefusals = Refusals }
-for _, path in ipairs(made) do remove(path) end
+for _, path in ipairs(made) do command.remove(path) end
 exit(code, true)
