@@ -61,6 +61,16 @@ class Programs(Case):
         self.assertTrue(os.path.exists(path), path)
         return path
 
+    def test_check_tells_why_a_program_fails(self):
+        script = """local pbt = require "brood".pbt
+            return require "brood".experiment {
+                name = "broken", members = pbt.program { command = { %s } }, hyper = { lr = 1 },
+            }"""
+        for command, words in (('"nothing-of-this-name"', "the program cannot be started: nothing-of-this-name: No such file"),
+                               (f'"{sys.executable}", "-c", "import nothing_such"',
+                                "exited with status 1; the last line of its stderr: ModuleNotFoundError")):
+            self.assertIn(words, self.fails("check", self.write("broken.lua", script % command)))
+
     def test_the_toy(self):
         toy = self.script("toy_program.lua")
         self.brood("run", toy, "--out", "whole")
